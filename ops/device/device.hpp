@@ -1,0 +1,91 @@
+// What a compute device is: memory, streams of asynchronous work, and events that order streams.
+//
+// Work is enqueued on a Stream, which runs it in order (FIFO) and asynchronously to the caller. Two
+// streams are unordered except where one waits for an Event that the other recorded. The CPU device
+// follows the same rules with worker threads, so that a program correct on one is correct on both.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace ingot {
+
+enum class DeviceKind : std::uint8_t { kCpu, kCuda };
+std::string_view name_of(DeviceKind kind);  ///< "cpu", "cuda"
+
+class Device;
+
+/// A point in a stream's work. An event that was never recorded counts as done.
+/// An event may be recorded again once everything that waits for its last record has begun.
+class Event {
+ public:
+  virtual ~Event() = default;
+  virtual bool done() const = 0;
+  /// Blocks the calling thread until the last record is done.
+  virtual void synchronize() = 0;
+  /// Steady-clock seconds at which the last record was reached; valid once done() is true.
+  virtual double seconds() const = 0;
+};
+
+/// A host function of a stream's order, with its argument.
+using HostFunction = void (*)(void* context);
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  virtual Device& device() = 0;
+  /// Runs function(context) when all earlier work of the stream is done. Allocates nothing;
+  /// `context` must live until then. An exception that it throws is kept: later work of the stream
+  /// is dropped and synchronize() throws it.
+  virtual void call(HostFunction function, void* context) = 0;
+  virtual void record(Event& event) = 0;
+  /// Later work of this stream begins after the event's last record at the time of this call.
+  virtual void wait(Event& event) = 0;
+  /// Blocks until all work enqueued so far is done; throws the first error of that work.
+  virtual void synchronize() = 0;
+};
+
+/// Owned device memory, aligned to 4096 bytes and zero when new.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(void* data, std::int64_t bytes, std::function<void(void*, std::int64_t)> release);
+  ~Buffer();
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  void* data() const { return data_; }
+  std::int64_t bytes() const { return bytes_; }
+  /// Address `offset` bytes into the buffer; the range [offset, offset + bytes) must lie inside.
+  void* at(std::int64_t offset, std::int64_t bytes) const;
+
+ private:
+  void* data_ = nullptr;
+  std::int64_t bytes_ = 0;
+  std::function<void(void*, std::int64_t)> release_;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual DeviceKind kind() const = 0;
+  /// One line for tables and logs: "cpu, 2 threads, AVX2".
+  virtual std::string description() const = 0;
+  virtual std::unique_ptr<Stream> create_stream(const std::string& name) = 0;
+  virtual std::unique_ptr<Event> create_event() = 0;
+  /// Memory for a whole arena; called while a run starts, never during a step.
+  /// Throws Error(kGpu or kInternal) naming `label` where the memory cannot be had.
+  virtual Buffer allocate(std::int64_t bytes, const std::string& label) = 0;
+  /// Copies between any two of host and this device's memory, in the stream's order.
+  virtual void copy(Stream& stream, void* to, const void* from, std::int64_t bytes) = 0;
+  virtual void fill_zero(Stream& stream, void* to, std::int64_t bytes) = 0;
+  /// Bytes given out by allocate() and not released.
+  virtual std::int64_t allocated_bytes() const = 0;
+};
+
+}  // namespace ingot

@@ -1,0 +1,135 @@
+// A training job as plain validated structs. Reading YAML into them is schema.cpp's business; what
+// is here holds for every job that passed validation. The member initialisers are the documented
+// defaults. Names equal the YAML keys.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ingot {
+
+struct RunConfig {
+  std::string name = "run";
+  std::string dir;  ///< the run's own folder; default runs/<name>
+  std::uint64_t seed = 1;
+  bool private_ = false;  ///< YAML `private`: files 0600, folders 0700
+};
+
+struct DataSource {
+  std::string path;
+  double weight = 1.0;
+};
+
+struct DataConfig {
+  std::string train;
+  std::string validation;  ///< default: train with `.validation` before its extension, if it exists
+  std::vector<DataSource> mixture;  ///< instead of train: weighted sets
+};
+
+struct ModelConfig {
+  std::string kind = "gpt";  ///< gpt | mlp
+  // gpt
+  std::int64_t layers = 6;
+  std::int64_t width = 384;
+  std::int64_t heads = 6;
+  std::int64_t kv_heads = 0;  ///< 0: as heads
+  std::int64_t hidden = 0;  ///< feed-forward width; 0: 4 x width (gelu), 8/3 x width rounded up to
+                            ///< a multiple of 64 (swiglu)
+  std::int64_t context = 256;
+  std::int64_t vocabulary = 0;        ///< 0: from the data set
+  std::string norm = "layernorm";     ///< layernorm | rmsnorm
+  std::string activation = "gelu";    ///< gelu (tanh form) | swiglu; mlp: relu | gelu
+  std::string positions = "learned";  ///< learned | rope
+  double rope_base = 10000.0;
+  bool tied = true;  ///< output projection shares the token embedding
+  bool bias = true;  ///< linear and layernorm biases
+  double dropout = 0.0;
+  double norm_epsilon = 1e-5;
+  bool document_mask = false;      ///< attention stays inside a document
+  bool reset_positions = false;    ///< positions count from the document's start
+  std::string recompute = "none";  ///< none | layer | attention
+  double init_std = 0.02;
+  // mlp
+  std::vector<std::int64_t> hidden_layers = {256, 128};
+  std::int64_t embedding = 16;   ///< width of each categorical embedding
+  double positive_weight = 1.0;  ///< binary loss: weight of rows labelled 1
+};
+
+struct BatchConfig {
+  std::int64_t micro = 4;   ///< sequences or rows per rank and forward pass
+  std::int64_t global = 0;  ///< per optimizer step over all ranks; 0: micro x ranks
+};
+
+struct TrainConfig {
+  // Limits; the first one reached ends training. 0: no such limit; at least one is set.
+  std::int64_t steps = 0;
+  std::int64_t tokens = 0;
+  double epochs = 0;
+  double wall_time = 0;                ///< seconds
+  std::string precision = "f32";       ///< f32 | bf16
+  std::string on_nonfinite = "abort";  ///< abort | skip
+};
+
+struct OptimizerConfig {
+  std::string kind = "adamw";  ///< adamw | sgd | lion
+  double learning_rate = 6e-4;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double epsilon = 1e-8;
+  double momentum = 0.9;      ///< sgd
+  double weight_decay = 0.1;  ///< on matrices; never on biases, norms
+  bool decay_embeddings = true;
+  double clip = 1.0;  ///< global norm; 0: no clipping
+  double ema = 0.0;   ///< decay of the averaged weights; 0: none are kept
+};
+
+struct ScheduleConfig {
+  std::string kind = "cosine";  ///< cosine | linear | wsd | constant
+  std::int64_t warmup = 0;      ///< steps
+  std::int64_t steps = 0;       ///< length; 0: the run's own number of steps
+  double floor = 0.1;           ///< last learning rate as a fraction of the peak
+  double decay_fraction = 0.2;  ///< wsd: share of the steps that the final decay takes
+};
+
+struct ParallelConfig {
+  std::int64_t bucket = 4 << 20;  ///< bytes of gradients per reduction
+};
+
+struct CheckpointConfig {
+  std::int64_t every = 0;  ///< steps; 0: only at the end
+  std::int64_t keep = 2;   ///< newest ones that are kept; 0: all
+  bool at_end = true;
+};
+
+struct EvaluateConfig {
+  std::int64_t every = 0;    ///< steps; 0: only at the end
+  std::int64_t batches = 0;  ///< global batches per evaluation; 0: the whole validation set
+};
+
+struct LogConfig {
+  std::int64_t every = 10;  ///< steps between lines in a batch log
+};
+
+struct Config {
+  std::string device = "auto";  ///< auto | cpu
+  std::int64_t threads = 0;  ///< CPU threads per rank; 0: cores of the binding divided by its ranks
+  std::string tuning;        ///< tuning file; default $XDG_CACHE_HOME/ingot/tuning.yaml
+  RunConfig run;
+  DataConfig data;
+  ModelConfig model;
+  BatchConfig batch;
+  TrainConfig train;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  ParallelConfig parallel;
+  CheckpointConfig checkpoint;
+  EvaluateConfig evaluate;
+  LogConfig log;
+  std::string resume = "auto";       ///< auto | none | checkpoint path
+  std::string init_from;             ///< checkpoint whose weights (only) are the start
+  std::vector<std::string> plugins;  ///< shared libraries with ops; need --allow-plugins
+};
+
+}  // namespace ingot
