@@ -17,6 +17,8 @@ namespace ingot {
 
 enum class ReduceOperation : std::uint8_t { kSum, kMin, kMax };
 
+std::string_view name_of(ReduceOperation operation);
+
 /// Names a collective in messages and in the flight record: "bucket 3", "barrier before save".
 struct CollectiveLabel {
   const char* what = "";  ///< a text that lives as long as the communicator

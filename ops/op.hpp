@@ -86,6 +86,7 @@ class BackwardBuilder {
   virtual ValueId output_gradient(int index) = 0;
   /// Whether anything wants the gradient of this input.
   virtual bool wanted(int input) const = 0;
+  /// Types; that of an absent optional input is u8 [0].
   virtual const TensorType& input_type(int index) const = 0;
   virtual const TensorType& output_type(int index) const = 0;
   virtual const Attributes& attributes() const = 0;

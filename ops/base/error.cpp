@@ -1,1 +1,3 @@
 #include "ops/base/error.hpp"
+
+namespace ingot {}

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -46,12 +45,13 @@ template <typename... Arguments>
 }
 
 /// Checks an invariant of ingot itself; a violation is a bug and ends with kInternal, naming the
-/// source line. What a user can cause is reported with fail() instead.
-inline void ensure(bool holds, const char* expectation,
-                   std::source_location where = std::source_location::current()) {
+/// source line (by builtins that GCC and clang share: the fuzzers are built with clang 14, which
+/// lacks std::source_location). What a user can cause is reported with fail() instead.
+inline void ensure(bool holds, const char* expectation, const char* file = __builtin_FILE(),
+                   int line = __builtin_LINE(), const char* function = __builtin_FUNCTION()) {
   if (!holds) {
-    fail(ExitCode::kInternal, "{}:{}: internal error in {}: expected {}; please report this",
-         where.file_name(), where.line(), where.function_name(), expectation);
+    fail(ExitCode::kInternal, "{}:{}: internal error in {}: expected {}; please report this", file,
+         line, function, expectation);
   }
 }
 

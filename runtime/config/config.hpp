@@ -4,7 +4,8 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,17 +16,23 @@ struct RunConfig {
   std::string dir;  ///< the run's own folder; default runs/<name>
   std::uint64_t seed = 1;
   bool private_ = false;  ///< YAML `private`: files 0600, folders 0700
+
+  friend bool operator==(const RunConfig&, const RunConfig&) = default;
 };
 
 struct DataSource {
   std::string path;
   double weight = 1.0;
+
+  friend bool operator==(const DataSource&, const DataSource&) = default;
 };
 
 struct DataConfig {
   std::string train;
   std::string validation;  ///< default: train with `.validation` before its extension, if it exists
   std::vector<DataSource> mixture;  ///< instead of train: weighted sets
+
+  friend bool operator==(const DataConfig&, const DataConfig&) = default;
 };
 
 struct ModelConfig {
@@ -55,11 +62,15 @@ struct ModelConfig {
   std::vector<std::int64_t> hidden_layers = {256, 128};
   std::int64_t embedding = 16;   ///< width of each categorical embedding
   double positive_weight = 1.0;  ///< binary loss: weight of rows labelled 1
+
+  friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
 struct BatchConfig {
   std::int64_t micro = 4;   ///< sequences or rows per rank and forward pass
   std::int64_t global = 0;  ///< per optimizer step over all ranks; 0: micro x ranks
+
+  friend bool operator==(const BatchConfig&, const BatchConfig&) = default;
 };
 
 struct TrainConfig {
@@ -70,6 +81,8 @@ struct TrainConfig {
   double wall_time = 0;                ///< seconds
   std::string precision = "f32";       ///< f32 | bf16
   std::string on_nonfinite = "abort";  ///< abort | skip
+
+  friend bool operator==(const TrainConfig&, const TrainConfig&) = default;
 };
 
 struct OptimizerConfig {
@@ -78,11 +91,13 @@ struct OptimizerConfig {
   double beta1 = 0.9;
   double beta2 = 0.95;
   double epsilon = 1e-8;
-  double momentum = 0.9;      ///< sgd
-  double weight_decay = 0.1;  ///< on matrices; never on biases, norms
-  bool decay_embeddings = true;
-  double clip = 1.0;  ///< global norm; 0: no clipping
-  double ema = 0.0;   ///< decay of the averaged weights; 0: none are kept
+  double momentum = 0.9;         ///< sgd
+  double weight_decay = 0.1;     ///< on matrices; never on biases, norms
+  bool decay_embeddings = true;  ///< whether weight_decay acts on embeddings too
+  double clip = 1.0;             ///< global norm; 0: no clipping
+  double ema = 0.0;              ///< decay of the averaged weights; 0: none are kept
+
+  friend bool operator==(const OptimizerConfig&, const OptimizerConfig&) = default;
 };
 
 struct ScheduleConfig {
@@ -91,25 +106,45 @@ struct ScheduleConfig {
   std::int64_t steps = 0;       ///< length; 0: the run's own number of steps
   double floor = 0.1;           ///< last learning rate as a fraction of the peak
   double decay_fraction = 0.2;  ///< wsd: share of the steps that the final decay takes
+
+  friend bool operator==(const ScheduleConfig&, const ScheduleConfig&) = default;
 };
 
 struct ParallelConfig {
   std::int64_t bucket = 4 << 20;  ///< bytes of gradients per reduction
+
+  friend bool operator==(const ParallelConfig&, const ParallelConfig&) = default;
 };
 
 struct CheckpointConfig {
   std::int64_t every = 0;  ///< steps; 0: only at the end
   std::int64_t keep = 2;   ///< newest ones that are kept; 0: all
   bool at_end = true;
+
+  friend bool operator==(const CheckpointConfig&, const CheckpointConfig&) = default;
 };
 
 struct EvaluateConfig {
   std::int64_t every = 0;    ///< steps; 0: only at the end
   std::int64_t batches = 0;  ///< global batches per evaluation; 0: the whole validation set
+
+  friend bool operator==(const EvaluateConfig&, const EvaluateConfig&) = default;
 };
 
 struct LogConfig {
   std::int64_t every = 10;  ///< steps between lines in a batch log
+
+  friend bool operator==(const LogConfig&, const LogConfig&) = default;
+};
+
+/// Where the values that were written down stand, for messages; two configurations are equal
+/// wherever theirs stand.
+struct Origins {
+  std::string document = "configuration";  ///< file name
+  /// Dotted key -> "configs/x.yaml:12:3" or "command line: ...". Defaults have no entry.
+  std::map<std::string, std::string, std::less<>> places;
+
+  friend bool operator==(const Origins&, const Origins&) { return true; }
 };
 
 struct Config {
@@ -130,6 +165,9 @@ struct Config {
   std::string resume = "auto";       ///< auto | none | checkpoint path
   std::string init_from;             ///< checkpoint whose weights (only) are the start
   std::vector<std::string> plugins;  ///< shared libraries with ops; need --allow-plugins
+  Origins origins;
+
+  friend bool operator==(const Config&, const Config&) = default;
 };
 
 }  // namespace ingot

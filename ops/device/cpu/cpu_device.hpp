@@ -11,8 +11,10 @@ namespace ingot::cpu {
 
 class CpuDevice : public Device {
  public:
-  /// Threads that one kernel may use, the stream's own worker included; at least 1.
-  explicit CpuDevice(int threads);
+  /// `threads` is what one kernel may use, the stream's own worker included; at least 1.
+  /// `processes` counts the ranks that share this process's cores: waits spin only where all their
+  /// threads have a core. Streams are destroyed before their device; buffers may outlive it.
+  explicit CpuDevice(int threads, int processes = 1);
   ~CpuDevice() override;
 
   DeviceKind kind() const override { return DeviceKind::kCpu; }
@@ -25,6 +27,9 @@ class CpuDevice : public Device {
   std::int64_t allocated_bytes() const override;
 
   ThreadPool& pool();
+  /// The memfd behind a buffer of this device, to be mapped by other ranks of the node; open as
+  /// long as the buffer lives.
+  int descriptor_of(const Buffer& buffer) const;
 
  private:
   struct State;

@@ -2,6 +2,7 @@
 // of threads is exactly what the configuration says and idle threads sleep instead of spinning.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
@@ -29,6 +30,8 @@ class ThreadPool {
  public:
   /// `threads` counts the calling thread: a pool of one starts no thread at all.
   explicit ThreadPool(int threads);
+  /// As above; waiting threads spin this long before they sleep.
+  ThreadPool(int threads, std::chrono::nanoseconds spin);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -39,8 +42,8 @@ class ThreadPool {
   /// shorter), in any order and on any thread, and returns when all are done. The pieces depend on
   /// count and grain only, never on the number of threads: a kernel that keeps its partial results
   /// by piece gives the same bits on any number of threads. Allocates nothing. The first exception
-  /// of a piece is thrown to the caller. Not reentrant from inside a body; calls from several
-  /// threads at once are served one after the other.
+  /// of a piece is thrown to the caller. Not reentrant from inside a body; jobs of several
+  /// pieces that several threads start at once are served one after the other.
   void parallel_for(std::int64_t count, std::int64_t grain, RangeFunction body);
 
  private:

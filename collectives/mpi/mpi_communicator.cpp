@@ -1,0 +1,203 @@
+#include "collectives/mpi/mpi_communicator.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <mutex>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "collectives/mpi/collective.hpp"
+#include "collectives/mpi/control_channel.hpp"
+#include "collectives/mpi/progress_thread.hpp"
+
+namespace ingot {
+namespace {
+
+using mpi::Collective;
+using mpi::Exchange;
+using mpi::Group;
+using mpi::Kind;
+
+/// Collectives that may be enqueued before objects for more are allocated.
+constexpr std::size_t kPrepared = 64;
+
+class MpiCommunicator final : public Communicator {
+ public:
+  MpiCommunicator(MpiSession& session, Group group) : session_(session), group_(std::move(group)) {
+    free_.reserve(kPrepared);
+    for (std::size_t i = 0; i < kPrepared; ++i) free_.push_back(&slots_.emplace_back(*this));
+  }
+
+  int rank() const override { return group_.rank; }
+  int size() const override { return group_.size(); }
+  std::string transport() const override { return "mpi"; }
+
+  void all_reduce(void* data, std::int64_t count, DType type, ReduceOperation operation,
+                  Stream& stream, CollectiveLabel label) override {
+    enqueue({.kind = Kind::kAllReduce,
+             .label = label,
+             .to = data,
+             .count = count,
+             .type = type,
+             .operation = operation},
+            stream);
+  }
+
+  void reduce_scatter(void* to, const void* from, std::int64_t count, DType type,
+                      ReduceOperation operation, Stream& stream, CollectiveLabel label) override {
+    enqueue({.kind = Kind::kReduceScatter,
+             .label = label,
+             .to = to,
+             .from = from,
+             .count = count,
+             .type = type,
+             .operation = operation},
+            stream);
+  }
+
+  void all_gather(void* to, const void* from, std::int64_t count, DType type, Stream& stream,
+                  CollectiveLabel label) override {
+    enqueue({.kind = Kind::kAllGather,
+             .label = label,
+             .to = to,
+             .from = from,
+             .count = count,
+             .type = type},
+            stream);
+  }
+
+  void all_to_all(void* to, const void* from, std::int64_t count, DType type, Stream& stream,
+                  CollectiveLabel label) override {
+    enqueue({.kind = Kind::kAllToAll,
+             .label = label,
+             .to = to,
+             .from = from,
+             .count = count,
+             .type = type},
+            stream);
+  }
+
+  void broadcast(void* data, std::int64_t count, DType type, int root, Stream& stream,
+                 CollectiveLabel label) override {
+    ensure(root >= 0 && root < size(), "a root that is a rank of the communicator");
+    enqueue({.kind = Kind::kBroadcast,
+             .label = label,
+             .to = data,
+             .count = count,
+             .type = type,
+             .root = root},
+            stream);
+  }
+
+  void barrier(Stream& stream, CollectiveLabel label) override {
+    enqueue({.kind = Kind::kBarrier, .label = label}, stream);
+  }
+
+  std::unique_ptr<Communicator> split(int color, int key) override;
+
+  [[noreturn]] void abort(int exit_code) override { session_.abort(exit_code); }
+
+ private:
+  /// A collective from its call to its completion, then free for the next call.
+  struct Slot {
+    explicit Slot(MpiCommunicator& communicator) : owner(communicator) {}
+    MpiCommunicator& owner;
+    Collective collective;
+  };
+
+  void enqueue(Exchange exchange, Stream& stream);
+  static void run_slot(void* slot);
+
+  MpiSession& session_;
+  Group group_;
+  std::uint64_t sequence_ = 0;  ///< of the thread that makes the calls
+  std::mutex mutex_;
+  std::deque<Slot> slots_;   ///< guarded by mutex_
+  std::vector<Slot*> free_;  ///< guarded by mutex_; the last one used is reused first
+};
+
+void MpiCommunicator::enqueue(Exchange exchange, Stream& stream) {
+  ensure(exchange.count >= 0, "a number of elements that is not negative");
+  const bool in_place = exchange.from == nullptr;
+  if (size() == 1 && in_place) return;  // nothing to exchange
+  exchange.group = &group_;
+  // Numbered when called, not when started: streams may reach their collectives in another order
+  // on each rank.
+  exchange.sequence = sequence_++;
+  Slot* slot = nullptr;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (free_.empty()) {
+      slots_.emplace_back(*this);
+      free_.reserve(slots_.size());
+      free_.push_back(&slots_.back());
+    }
+    slot = free_.back();
+    free_.pop_back();
+  }
+  slot->collective.set(exchange);
+  stream.call(run_slot, slot);
+}
+
+/// Runs on the stream's worker, which sleeps until the progress thread is done.
+void MpiCommunicator::run_slot(void* context) {
+  auto* slot = static_cast<Slot*>(context);
+  MpiCommunicator& self = slot->owner;
+  mpi::ProgressThread& progress = self.session_.progress();
+  progress.post(slot->collective);
+  // Of a failed collective messages may still be in flight: its slot is not used again.
+  progress.wait(slot->collective);
+  const std::scoped_lock lock(self.mutex_);
+  self.free_.push_back(slot);
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) {
+  struct Member {
+    std::int64_t color = 0;
+    std::int64_t key = 0;
+    std::int64_t next_context = 0;
+  };
+  constexpr std::int64_t kNumbers = sizeof(Member) / sizeof(std::int64_t);
+  const Member mine{color, key, session_.next_context()};
+  std::vector<Member> members(static_cast<std::size_t>(size()));
+  Collective collective;
+  collective.set({.group = &group_,
+                  .kind = Kind::kAllGather,
+                  .sequence = sequence_++,
+                  .label = {"split of a communicator", -1},
+                  .to = members.data(),
+                  .from = &mine,
+                  .count = kNumbers,
+                  .type = DType::kI64});
+  session_.progress().post(collective);
+  session_.progress().wait(collective);
+
+  Group group;
+  std::vector<std::pair<std::int64_t, int>> order;  // key, rank here
+  for (int other = 0; other < size(); ++other) {
+    const Member& member = members[static_cast<std::size_t>(other)];
+    group.context = std::max(group.context, static_cast<int>(member.next_context));
+    if (member.color == color) order.emplace_back(member.key, other);
+  }
+  std::ranges::sort(order);
+  for (const auto& [unused, other] : order) {
+    if (other == rank()) group.rank = group.size();
+    group.world_ranks.push_back(group_.world_ranks[static_cast<std::size_t>(other)]);
+  }
+  session_.use_context(group.context);
+  return std::make_unique<MpiCommunicator>(session_, std::move(group));
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> create_mpi_communicator(MpiSession& session) {
+  Group world{.world_ranks = std::vector<int>(static_cast<std::size_t>(session.size())),
+              .rank = session.rank()};
+  std::iota(world.world_ranks.begin(), world.world_ranks.end(), 0);
+  world.context = static_cast<int>(session.control().max(session.next_context()));
+  session.use_context(world.context);
+  return std::make_unique<MpiCommunicator>(session, std::move(world));
+}
+
+}  // namespace ingot

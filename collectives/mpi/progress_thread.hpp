@@ -1,0 +1,61 @@
+// The one thread of a rank that calls MPI. It advances the posted transfers without ever blocking
+// in MPI: while nothing moves it yields, then sleeps for up to a tenth of a millisecond, so that it
+// takes little from the threads that compute on the same cores.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "collectives/mpi/transfer.hpp"
+#include "ops/device/cpu/sequence.hpp"
+
+namespace ingot::mpi {
+
+class ProgressThread {
+ public:
+  /// Runs `start` on the new thread and returns when it has; throws what it throws. `finish` runs
+  /// on the thread last. A transfer that does not move for `timeout` fails with kTimeout; zero
+  /// waits for ever.
+  ProgressThread(const std::function<void()>& start, std::function<void()> finish,
+                 std::chrono::duration<double> timeout);
+  /// Finishes what was posted.
+  ~ProgressThread();
+  ProgressThread(const ProgressThread&) = delete;
+  ProgressThread& operator=(const ProgressThread&) = delete;
+
+  /// Starts a transfer, from any thread. It must live until wait() for it has returned.
+  void post(Transfer& transfer);
+  /// Blocks until the transfer is complete; throws its error.
+  void wait(Transfer& transfer);
+  /// Ends the job with MPI_Abort.
+  [[noreturn]] void abort(int exit_code);
+
+  /// Told once how many processes share the cores, since yielding is for those with a core each.
+  void set_processes_on_node(int processes);
+
+ private:
+  void run_until_stopped();
+  bool advance_all();
+  void check_timeouts();
+  void complete(std::size_t index, std::exception_ptr error);
+  void back_off(int idle_rounds, std::uint32_t seen);
+
+  std::function<void()> finish_;
+  std::chrono::duration<double> timeout_;
+  std::mutex mutex_;
+  std::vector<Transfer*> posted_;  ///< guarded by mutex_
+  std::uint32_t posts_ = 0;        ///< guarded by mutex_
+  cpu::Sequence news_;             ///< counts posts, the stop and aborts
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> abort_code_{0};
+  std::atomic<bool> may_yield_{false};
+  std::vector<Transfer*> active_;  ///< of the progress thread alone
+  std::thread thread_;
+};
+
+}  // namespace ingot::mpi

@@ -1,0 +1,140 @@
+#include "launcher/job.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <dnnl.hpp>
+#include <thread>
+
+#include "collectives/mpi/control_channel.hpp"
+#include "ops/plugin.hpp"
+
+namespace ingot {
+
+namespace {
+
+/// The control channel as the runtime sees it.
+class ControlExchange final : public RankExchange {
+ public:
+  explicit ControlExchange(MpiSession& session) : session_(session) {}
+  int rank() const override { return session_.rank(); }
+  int size() const override { return session_.size(); }
+  std::vector<std::string> gather(const std::string& text) override {
+    std::vector<std::string> all = session_.control().all_gather_bytes(text);
+    if (rank() != 0) all.clear();
+    return all;
+  }
+  std::string broadcast(const std::string& text) override {
+    return session_.control().broadcast_bytes(text, 0);
+  }
+
+ private:
+  MpiSession& session_;
+};
+
+/// An error that every rank throws at the same place.
+class SharedError final : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Codes that runtime code throws on all ranks alike: of saving, loading and non-finite steps.
+bool shared(const Error& error) {
+  return dynamic_cast<const SharedError*>(&error) != nullptr ||
+         error.code() == ExitCode::kCannotWrite || error.code() == ExitCode::kCheckpoint ||
+         error.code() == ExitCode::kNonFinite || error.code() == ExitCode::kConfiguration;
+}
+
+const char* isa_name() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41: return "SSE4.1";
+    case dnnl::cpu_isa::avx: return "AVX";
+    case dnnl::cpu_isa::avx2: return "AVX2";
+    case dnnl::cpu_isa::avx2_vnni: return "AVX2 VNNI";
+    case dnnl::cpu_isa::avx512_core: return "AVX-512";
+    case dnnl::cpu_isa::avx512_core_vnni: return "AVX-512 VNNI";
+    case dnnl::cpu_isa::avx512_core_bf16: return "AVX-512 BF16";
+    case dnnl::cpu_isa::avx512_core_amx: return "AMX";
+    default: return "other";
+  }
+}
+
+}  // namespace
+
+int threads_per_rank(const Config& config, int local_ranks) {
+  if (config.threads > 0) return static_cast<int>(config.threads);
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  const int online = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int mine = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : online;
+  // Bound ranks have the cores of their binding to themselves; unbound ones share what there is.
+  return std::max(1, mine < online ? mine : mine / std::max(1, local_ranks));
+}
+
+Job::Job() : log_(session_.rank()), exchange_(std::make_unique<ControlExchange>(session_)) {}
+
+void Job::together(const std::function<void()>& work) {
+  std::string report = "ok";
+  try {
+    work();
+  } catch (const Error& error) {
+    report = fmt::format("{:02}{}", static_cast<int>(error.code()), error.what());
+  } catch (const std::exception& error) {
+    report = fmt::format("{:02}{}", static_cast<int>(ExitCode::kInternal), error.what());
+  }
+  const std::vector<std::string> reports = session_.control().all_gather_bytes(report);
+  const auto failed =
+      std::ranges::find_if(reports, [](const std::string& text) { return text != "ok"; });
+  if (failed == reports.end()) return;
+  const auto code = static_cast<ExitCode>(std::stoi(failed->substr(0, 2)));
+  std::string message = failed->substr(2);
+  const bool everywhere =
+      std::ranges::all_of(reports, [&](const std::string& text) { return text == *failed; });
+  if (!everywhere) message = fmt::format("rank {}: {}", failed - reports.begin(), message);
+  throw SharedError(code, message);
+}
+
+void Job::open(const Config& config, bool allow_plugins) {
+  together([&] {
+    register_ops(registry_);
+    if (!config.plugins.empty() && !allow_plugins) {
+      fail(ExitCode::kUsage,
+           "the configuration names plugins, which run code of their own: add --allow-plugins to "
+           "the command line to load {}",
+           config.plugins.front());
+    }
+    for (const std::string& plugin : config.plugins) load_plugin(plugin, registry_);
+    threads_ = threads_per_rank(config, session_.local_size());
+    device_ = std::make_unique<cpu::CpuDevice>(threads_);
+  });
+  if (session_.size() > 1) communicator_ = create_mpi_communicator(session_);
+}
+
+Environment Job::environment() const {
+  Environment environment;
+  environment.device = device_->description();
+  environment.isa = isa_name();
+  environment.transport = communicator_ ? communicator_->transport() : "none";
+  environment.ranks = session_.size();
+  environment.threads = threads_;
+  return environment;
+}
+
+int Job::run(const std::function<ExitCode()>& body) {
+  try {
+    return static_cast<int>(body());
+  } catch (const Error& error) {
+    if (session_.size() == 1 || shared(error)) {
+      if (session_.rank() == 0) log_.error("{}", error.what());
+      return static_cast<int>(error.code());
+    }
+    log_.error("{}", error.what());
+    session_.abort(static_cast<int>(error.code()));
+  } catch (const std::exception& error) {
+    log_.error("unexpected: {}", error.what());
+    session_.abort(static_cast<int>(ExitCode::kInternal));
+  }
+}
+
+}  // namespace ingot

@@ -1,0 +1,61 @@
+// What every command that computes sets up: MPI, log, device, ops, communicator. Also how ranks end
+// together: an error that all ranks agree on is printed once and everybody leaves MPI in order.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectives/mpi/mpi_communicator.hpp"
+#include "collectives/mpi/mpi_session.hpp"
+#include "ops/base/log.hpp"
+#include "ops/device/cpu/cpu_device.hpp"
+#include "ops/op.hpp"
+#include "runtime/checkpoint/rank_exchange.hpp"
+#include "runtime/config/config.hpp"
+#include "runtime/train/run_directory.hpp"
+
+namespace ingot {
+
+class Job {
+ public:
+  Job();
+
+  MpiSession& session() { return session_; }
+  Logger& log() { return log_; }
+  RankExchange& exchange() { return *exchange_; }
+  Registry& registry() { return registry_; }
+  Device& device() { return *device_; }
+  Communicator* communicator() { return communicator_.get(); }  ///< null for one rank
+
+  /// Runs `work`, which makes no collective calls, on every rank. Where it throws on any, all ranks
+  /// throw the error of the lowest such rank.
+  void together(const std::function<void()>& work);
+
+  /// Makes the registry (with plugins, which need `allow_plugins`), the device and the communicator.
+  /// Collective.
+  void open(const Config& config, bool allow_plugins);
+  Environment environment() const;
+
+  /// Runs a command's body and turns what it throws into an exit code. Errors that all ranks share
+  /// (together(), saving, a non-finite step) are printed by rank 0; after any other this rank prints
+  /// and the job is aborted with its code.
+  int run(const std::function<ExitCode()>& body);
+
+ private:
+  MpiSession session_;
+  Logger log_;
+  std::unique_ptr<RankExchange> exchange_;
+  Registry registry_;
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<Communicator> communicator_;
+  int threads_ = 1;
+};
+
+/// Threads per rank that a configuration asks for: `threads`, or the cores that this process may run
+/// on shared among the node's ranks (all of them where mpirun bound each rank to its own cores).
+int threads_per_rank(const Config& config, int local_ranks);
+
+}  // namespace ingot

@@ -1,0 +1,49 @@
+// `ingot train`: from the command line to the training loop.
+#include <optional>
+
+#include "launcher/commands.hpp"
+#include "launcher/job.hpp"
+#include "runtime/config/load.hpp"
+#include "runtime/config/validate.hpp"
+#include "runtime/metrics/tuning.hpp"
+#include "runtime/train/trainer.hpp"
+
+namespace ingot {
+
+int run_train(const TrainOptions& options) {
+  Job job;
+  return job.run([&] {
+    Config config;
+    std::unique_ptr<RunData> data;
+    std::optional<RunDirectory> directory;
+    job.together([&] {
+      config = load_config(options.config, options.overrides);
+      validate(config, job.session().size());
+      data = open_run_data(config);
+      directory.emplace(config, job.session().rank() == 0);
+    });
+    job.open(config, options.allow_plugins);
+    job.together([&] {
+      const FileAccess access = config.run.private_ ? FileAccess::kPrivate : FileAccess::kShared;
+      job.log().open_file(directory->logs(), access);
+    });
+    Environment environment = job.environment();
+    environment.command_line = options.command_line;
+    job.together([&] {
+      if (job.session().rank() == 0) directory->describe(config, environment);
+    });
+    const DType type = config.train.precision == "bf16" ? DType::kBf16 : DType::kF32;
+    const TrainerParts parts{job.registry(),
+                             job.device(),
+                             job.communicator(),
+                             job.exchange(),
+                             job.log(),
+                             *directory,
+                             *data,
+                             environment,
+                             measured_matrix_peak(config, type, environment.threads)};
+    return train(config, parts);
+  });
+}
+
+}  // namespace ingot

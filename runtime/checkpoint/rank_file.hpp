@@ -1,0 +1,59 @@
+// One rank's part of a checkpoint: an HDF5 file with a dataset per kind of state ("weights",
+// "moment 1", ...: f32, this file's pieces end to end) and "pieces", uint64 [n, 3]: tensor number,
+// first element in the tensor, elements. Attributes: format_version, step, rank, ranks.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/checkpoint/manifest.hpp"
+#include "runtime/checkpoint/pieces.hpp"
+#include "runtime/checkpoint/state.hpp"
+#include "runtime/data/hdf5_reader.hpp"
+
+namespace ingot {
+
+inline constexpr const char* kPiecesName = "pieces";
+
+/// Which file is to be written.
+struct RankFilePlace {
+  std::string folder;
+  std::int64_t step = 0;
+  int rank = 0;
+  int ranks = 1;
+  bool private_files = false;
+};
+
+/// Writes and fsyncs this rank's share of the state. Error(kCannotWrite).
+FileEntry write_rank_file(const RankFilePlace& place, const StateView& state);
+
+/// A rank file, mapped and checked against its manifest entry: its datasets exist with the right
+/// type and size and its pieces lie inside their tensors. The values are verified when they are
+/// read.
+class RankFile {
+ public:
+  /// Error(kCheckpoint).
+  RankFile(const std::string& path, const FileEntry& entry, const Manifest& manifest);
+
+  const std::vector<Piece>& pieces() const { return pieces_; }
+  /// Verifies the dataset's checksum and copies each piece to `values`, the flat buffer of a kind,
+  /// at the place of its tensor. tensor_offsets: by number in the manifest. Error(kCheckpoint)
+  /// naming file, dataset and both checksums.
+  void read(const std::string& kind, std::span<const std::int64_t> tensor_offsets,
+            std::span<float> values) const;
+  /// Verifies the whole file's checksum; a difference is reported as that of the dataset it is in.
+  void verify() const;
+
+ private:
+  void verify_dataset(const std::string& name) const;
+  std::span<const std::byte> bytes_of_dataset(const Hdf5Dataset& dataset) const;
+  const Hdf5Dataset& require(const std::string& name, Hdf5Type type) const;
+
+  const FileEntry& entry_;
+  FileBytes file_;
+  Hdf5Contents contents_;
+  std::vector<Piece> pieces_;
+};
+
+}  // namespace ingot

@@ -1,0 +1,59 @@
+// What a checkpoint holds: the numbers that make a run go on where it stopped, and views of the
+// flat f32 state that the run keeps in memory.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/model/model.hpp"
+#include "runtime/program/parameters.hpp"
+
+namespace ingot {
+
+/// Everything but tensors. Texts are UTF-8; the empty text means that there is none.
+struct TrainingState {
+  std::int64_t step = 0;       ///< optimizer steps done
+  std::int64_t adam_step = 0;  ///< t of Adam's bias correction
+  std::int64_t samples = 0;    ///< consumed over all ranks: where the sampler goes on
+  std::int64_t tokens = 0;
+  std::uint64_t seed = 0;
+  std::int64_t sampler_version = 0;
+  std::string data_checksum;
+  std::string fingerprint;  ///< of the numerics: instruction set, libraries, micro batch
+  std::string precision;    ///< f32 | bf16
+  std::string optimizer;    ///< adamw | sgd | lion: what the moments mean
+  double loss = std::numeric_limits<double>::quiet_NaN();  ///< of the last step; NaN: unknown
+  ModelData model_data;
+  std::string config;     ///< the resolved configuration, YAML
+  std::string tokenizer;  ///< Tokenizer::serialise(), so that sampling needs no data set
+  std::string columns;    ///< mlp: JSON about the columns of the table
+};
+
+/// One flat f32 buffer in host memory, of StoreLayout::elements elements. Names are those of
+/// `store` in runtime/program/update.hpp: "weights" (the f32 ones), "moment 1", "average".
+struct StateKind {
+  std::string name;
+  std::span<float> values;
+};
+
+/// The state of one replica. `layout` outlives the view.
+struct StateView {
+  const StoreLayout& layout;
+  std::vector<StateKind> kinds;
+};
+
+/// Something in which a saved state and the job that resumes it differ.
+struct StateDifference {
+  std::string what;  ///< "optimizer.kind", "the data's checksum"
+  std::string saved;
+  std::string now;
+  /// Whether going on would silently compute something else than the run began with (other data
+  /// order, moments of another optimizer), instead of merely different last bits.
+  bool breaks = false;
+};
+std::vector<StateDifference> differences(const TrainingState& saved, const TrainingState& now);
+
+}  // namespace ingot

@@ -1,0 +1,61 @@
+// Runs programs: a Program bound to memory and streams, with its kernels prepared. Enqueuing it
+// allocates nothing and decides nothing.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "collectives/communicator.hpp"
+#include "runtime/execute/memory.hpp"
+#include "runtime/program/schedule.hpp"
+
+namespace ingot {
+
+/// A scheduled program with the kernels whose workspaces it was planned for.
+struct PreparedProgram {
+  Program program;
+  std::vector<std::unique_ptr<Kernel>> kernels;  ///< per kOp instruction, in order
+};
+
+/// Prepares a kernel per node for `device`, then schedules the graph around them.
+PreparedProgram prepare_program(const Graph& graph, const StoreLayout& layout,
+                                const ScheduleOptions& options, Device& device);
+
+struct Streams {
+  Stream* compute = nullptr;
+  Stream* communication = nullptr;  ///< null where a program has no communication
+};
+
+class Executable {
+ public:
+  /// Memory must hold all buffers and the arena already; `communicator` may be null for a program
+  /// without collectives. All arguments outlive the executable.
+  Executable(PreparedProgram prepared, const Memory& memory, Device& device, Streams streams,
+             Communicator* communicator);
+
+  /// Starts one run. The next run may be enqueued before this one is done.
+  void enqueue();
+  /// Seconds that computation waited for communication in the last finished run.
+  double exposed_communication_seconds() const;
+  const Program& program() const { return prepared_.program; }
+
+ private:
+  struct Step;
+  void enqueue(const Step& step);
+
+  PreparedProgram prepared_;
+  Streams streams_;
+  Communicator* communicator_;
+  std::vector<TensorView> views_;  // operands of all steps; steps hold spans into it
+  std::vector<Step> steps_;
+  std::vector<std::unique_ptr<Event>> events_;
+  std::unique_ptr<Event> before_wait_;
+  std::unique_ptr<Event> after_wait_;
+  bool waits_ = false;
+
+ public:
+  ~Executable();
+  Executable(Executable&&) noexcept;
+};
+
+}  // namespace ingot

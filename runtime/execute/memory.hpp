@@ -1,0 +1,47 @@
+// All device memory of a run: named buffers and the arena that programs share. Everything is
+// allocated while the run starts; afterwards nothing is.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "ops/device/device.hpp"
+#include "runtime/program/program.hpp"
+#include "runtime/program/update.hpp"
+
+namespace ingot {
+
+class Memory {
+ public:
+  explicit Memory(Device& device) : device_(device) {}
+
+  /// Allocates a named buffer, zero; asking for a name again returns it if it is large enough, and
+  /// is an internal error otherwise.
+  TensorView allocate(const std::string& name, const TensorType& type);
+  /// Makes `name` another name of an existing buffer's memory.
+  void alias(const std::string& name, const std::string& existing);
+  bool has(const std::string& name) const { return views_.contains(name); }
+  const TensorView& view(const std::string& name) const;
+  /// Allocates every kBuffer operand of the program that does not exist yet.
+  void allocate_buffers(const Program& program);
+  /// Makes the arena at least this large; before any program is bound to it.
+  void reserve_arena(std::int64_t bytes);
+  void allocate_arena();
+  /// Address of an operand.
+  TensorView resolve(const Operand& operand) const;
+  void* arena_at(std::int64_t offset, std::int64_t bytes) const { return arena_.at(offset, bytes); }
+
+  std::int64_t arena_bytes() const { return arena_bytes_; }
+  /// Bytes of each buffer by name, aliases left out, arena last.
+  std::vector<std::pair<std::string, std::int64_t>> table() const;
+
+ private:
+  Device& device_;
+  std::map<std::string, Buffer> buffers_;
+  std::map<std::string, TensorView> views_;
+  Buffer arena_;
+  std::int64_t arena_bytes_ = 0;
+};
+
+}  // namespace ingot

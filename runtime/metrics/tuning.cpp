@@ -1,0 +1,160 @@
+#include "runtime/metrics/tuning.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <dnnl.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "ops/base/file.hpp"
+#include "ops/base/text.hpp"
+#include "ops/base/yaml/schema.hpp"
+
+namespace ingot {
+namespace {
+
+constexpr std::int64_t kTuningVersion = 1;
+
+struct TuningFile {
+  std::int64_t version = kTuningVersion;
+  std::vector<MachineFigures> machines;
+};
+
+yaml::Schema op_schema() {
+  const yaml::Range positive = {.least = 0};
+  return {"ops",
+          "One op at one size.",
+          {yaml::text("op", &OpFigure::op, "Its name.").required(),
+           yaml::choice("type", &OpFigure::type, {"f32", "bf16"}, "Its element type."),
+           yaml::text("size", &OpFigure::size, "Its first input."),
+           yaml::real("seconds", &OpFigure::seconds, positive, "Of one execution."),
+           yaml::real("share", &OpFigure::share, positive, "Of what bounds it."),
+           yaml::choice("of", &OpFigure::of, {"matrix", "copy"}, "What bounds it.")}};
+}
+
+yaml::Schema machine_schema() {
+  const yaml::Range positive = {.least = 0};
+  return {"machines",
+          "One machine with some number of threads.",
+          {yaml::text("processor", &MachineFigures::processor, "Its model.").required(),
+           yaml::text("isa", &MachineFigures::isa, "Its instruction set.").required(),
+           yaml::integer("threads", &MachineFigures::threads, {.least = 1}, "Threads.").required(),
+           yaml::real("matrix_f32", &MachineFigures::matrix_f32, positive, "FLOP/s."),
+           yaml::real("matrix_bf16", &MachineFigures::matrix_bf16, positive, "FLOP/s."),
+           yaml::real("copy", &MachineFigures::copy, positive, "Bytes per second."),
+           yaml::mapping_list("ops", &MachineFigures::ops, op_schema())}};
+}
+
+yaml::Schema file_schema() {
+  return {
+      "tuning",
+      "What was measured.",
+      {yaml::integer("version", &TuningFile::version, {.least = 1}, "Of the layout.").required(),
+       yaml::mapping_list("machines", &TuningFile::machines, machine_schema())}};
+}
+
+bool same_machine(const MachineFigures& a, const MachineFigures& b) {
+  return a.processor == b.processor && a.isa == b.isa && a.threads == b.threads;
+}
+
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const auto colon = line.find(':');
+    if (line.starts_with("model name") && colon != std::string::npos) {
+      return printable(line.substr(std::min(line.size(), colon + 2)), 200);
+    }
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+std::string instruction_set_name() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41:
+      return "SSE4.1";
+    case dnnl::cpu_isa::avx:
+      return "AVX";
+    case dnnl::cpu_isa::avx2:
+      return "AVX2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "AVX2 VNNI";
+    case dnnl::cpu_isa::avx512_core:
+      return "AVX-512";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "AVX-512 VNNI";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "AVX-512 BF16";
+    case dnnl::cpu_isa::avx512_core_amx:
+      return "AMX";
+    default:
+      return "other";
+  }
+}
+
+MachineFigures this_machine(int threads) {
+  MachineFigures machine;
+  machine.processor = processor_name();
+  machine.isa = instruction_set_name();
+  machine.threads = threads;
+  return machine;
+}
+
+std::string tuning_path(const std::string& configured) {
+  if (!configured.empty()) return configured;
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  // The XDG specification tells to ignore relative paths here.
+  if (cache != nullptr && cache[0] == '/') return std::string(cache) + "/ingot/tuning.yaml";
+  const char* home = std::getenv("HOME");
+  return std::string(home != nullptr ? home : ".") + "/.cache/ingot/tuning.yaml";
+}
+
+std::vector<MachineFigures> read_tuning(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return {};
+  const yaml::Source source = {path, true};
+  const yaml::Schema schema = file_schema();
+  TuningFile file;
+  yaml::Places places;
+  yaml::bind(schema, yaml::parse(yaml::read_yaml_file(path), source), source, &file, places);
+  yaml::check_required(schema, places, path);
+  if (file.version != kTuningVersion) {
+    fail(ExitCode::kConfiguration,
+         "{}: version {}, expected {}; remove it and run `ingot bench ops` again", path,
+         file.version, kTuningVersion);
+  }
+  return std::move(file.machines);
+}
+
+void write_tuning(const std::string& path, const MachineFigures& figures) {
+  TuningFile file;
+  file.machines = read_tuning(path);
+  std::erase_if(file.machines,
+                [&](const MachineFigures& other) { return same_machine(other, figures); });
+  file.machines.push_back(figures);
+  const auto folder = std::filesystem::path(path).parent_path();
+  if (!folder.empty()) create_folders(folder);
+  write_file_atomically(path, yaml::render(file_schema(), &file));
+}
+
+std::optional<double> matrix_peak(const std::string& path, DType type, int threads) {
+  const MachineFigures here = this_machine(threads);
+  for (const MachineFigures& machine : read_tuning(path)) {
+    if (!same_machine(machine, here)) continue;
+    const double peak = type == DType::kBf16 ? machine.matrix_bf16 : machine.matrix_f32;
+    if (peak > 0) return peak;
+  }
+  return {};
+}
+
+double measured_matrix_peak(const Config& config, DType type, int threads) {
+  try {
+    return matrix_peak(tuning_path(config.tuning), type, threads).value_or(0);
+  } catch (const Error&) {
+    if (!config.tuning.empty()) throw;
+    return 0;
+  }
+}
+
+}  // namespace ingot

@@ -1,0 +1,67 @@
+// The tuning file: what `ingot bench ops` measured on a machine, so that later runs can say what
+// share of it they reach. Keyed by processor, instruction set and threads, never by host name: the
+// nodes of a cluster share one file.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ops/tensor.hpp"
+#include "runtime/config/config.hpp"
+
+namespace ingot {
+
+/// One op at one size.
+struct OpFigure {
+  std::string op;
+  std::string type;         ///< "f32", "bf16"
+  std::string size;         ///< its first input, "[4, 256, 384]"
+  double seconds = 0;       ///< of one execution, the median
+  double share = 0;         ///< of `of`, 0 to 1
+  std::string of = "copy";  ///< "matrix" or "copy": which of the machine's figures bounds the op
+
+  friend bool operator==(const OpFigure&, const OpFigure&) = default;
+};
+
+/// What one machine does with some number of threads.
+struct MachineFigures {
+  std::string processor;  ///< as the system names its model
+  std::string isa;        ///< instruction set that matrix products use
+  std::int64_t threads = 1;
+  double matrix_f32 = 0;   ///< FLOP/s; 0: not measured
+  double matrix_bf16 = 0;  ///< FLOP/s
+  double copy = 0;         ///< bytes read and written per second by a large copy
+  std::vector<OpFigure> ops;
+
+  friend bool operator==(const MachineFigures&, const MachineFigures&) = default;
+};
+
+/// The key of this machine, figures empty.
+MachineFigures this_machine(int threads);
+
+/// "AVX-512", what oneDNN uses here.
+std::string instruction_set_name();
+
+/// The file that a configuration's `tuning` names; empty: $XDG_CACHE_HOME/ingot/tuning.yaml or
+/// ~/.cache/ingot/tuning.yaml.
+std::string tuning_path(const std::string& configured);
+
+/// All machines of the file; none where it does not exist. The file is untrusted:
+/// Error(kConfiguration) with line and column where it is not one.
+std::vector<MachineFigures> read_tuning(const std::string& path);
+
+/// Puts the figures into the file in place of those with the same key; atomic. A file that cannot
+/// be read as one is refused rather than overwritten.
+void write_tuning(const std::string& path, const MachineFigures& figures);
+
+/// FLOP/s of matrix products of this element type on this machine with these threads; nothing where
+/// they were not measured.
+std::optional<double> matrix_peak(const std::string& path, DType type, int threads);
+
+/// The same for a run, 0 where unknown. A damaged default file counts as none: it is a cache; one
+/// that the configuration names is an error.
+double measured_matrix_peak(const Config& config, DType type, int threads);
+
+}  // namespace ingot

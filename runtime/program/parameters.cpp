@@ -1,0 +1,50 @@
+#include "runtime/program/parameters.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace ingot {
+
+std::int64_t StoreLayout::parameter_count() const {
+  std::int64_t total = 0;
+  for (const ParameterSpec& parameter : parameters) total += parameter.shape.count();
+  return total;
+}
+
+int StoreLayout::find(const std::string& name) const {
+  const auto found = std::ranges::find(parameters, name, &ParameterSpec::name);
+  return found == parameters.end() ? -1 : static_cast<int>(found - parameters.begin());
+}
+
+StoreLayout lay_out(std::vector<ParameterSpec> parameters, const std::vector<int>& finish_order,
+                    std::int64_t bucket_bytes) {
+  ensure(parameters.size() == finish_order.size(), "a finish time for each parameter");
+  StoreLayout layout;
+  layout.parameters = std::move(parameters);
+  layout.offsets.resize(layout.parameters.size());
+  layout.bucket_of.resize(layout.parameters.size());
+
+  std::vector<std::size_t> order(layout.parameters.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, {}, [&](std::size_t p) { return finish_order[p]; });
+
+  Bucket open;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::size_t p = order[i];
+    const ParameterSpec& parameter = layout.parameters[p];
+    layout.offsets[p] = layout.elements;
+    layout.bucket_of[p] = static_cast<int>(layout.buckets.size());
+    layout.elements += (parameter.shape.count() + kChunk - 1) / kChunk * kChunk;
+    open.count = layout.elements - open.offset;
+    const bool layer_ends =
+        i + 1 == order.size() || layout.parameters[order[i + 1]].layer != parameter.layer;
+    const bool full = open.count * size_of(DType::kF32) >= bucket_bytes;
+    if ((layer_ends && full) || i + 1 == order.size()) {
+      layout.buckets.push_back(open);
+      open = {layout.elements, 0};
+    }
+  }
+  return layout;
+}
+
+}  // namespace ingot

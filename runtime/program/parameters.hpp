@@ -1,0 +1,53 @@
+// What a model's parameters are and where each lies in the flat store.
+//
+// The store is one run of elements per kind of state (weights, gradients, moments). Tensors start on
+// chunk boundaries; the gap up to the next tensor is zero and never saved. Tensors are ordered by when
+// their gradient is complete in backward, so that a bucket, a consecutive run of them, can be reduced
+// while backward still runs. Bucket boundaries coincide with layers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ops/tensor.hpp"
+
+namespace ingot {
+
+/// Decides weight decay and how a parameter is initialised.
+enum class ParameterKind : std::uint8_t { kMatrix, kEmbedding, kNorm, kBias };
+
+struct ParameterSpec {
+  std::string name;  ///< "layers.3.attention.qkv.weight"
+  Shape shape;
+  ParameterKind kind = ParameterKind::kMatrix;
+  int layer = -1;         ///< transformer layer, -1 outside layers
+  double init_std = 0;    ///< standard deviation of the normal start
+  double init_value = 0;  ///< constant start where init_std is 0
+};
+
+constexpr std::int64_t kChunk = 1024;  ///< elements
+
+struct Bucket {
+  std::int64_t offset = 0;  ///< first element in the flat store
+  std::int64_t count = 0;   ///< elements, whole chunks
+};
+
+struct StoreLayout {
+  std::vector<ParameterSpec> parameters;
+  std::vector<std::int64_t> offsets;  ///< per parameter: first element in the flat store
+  std::vector<Bucket> buckets;        ///< in the order in which backward completes them
+  std::vector<int> bucket_of;         ///< per parameter
+  std::int64_t elements = 0;          ///< of the flat store, padding included
+
+  std::int64_t parameter_count() const;  ///< elements without padding
+  int find(const std::string& name) const;  ///< index, -1 if there is none
+};
+
+/// Lays parameters out. finish_order[p] is any number that grows with the time at which backward
+/// completes parameter p's gradient. A bucket is closed at a layer's end once it holds bucket_bytes
+/// of f32 gradients.
+StoreLayout lay_out(std::vector<ParameterSpec> parameters, const std::vector<int>& finish_order,
+                    std::int64_t bucket_bytes);
+
+}  // namespace ingot

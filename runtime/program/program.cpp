@@ -1,0 +1,72 @@
+#include "runtime/program/program.hpp"
+
+#include <iterator>
+
+namespace ingot {
+
+namespace {
+
+std::string print_operand(const Operand& operand) {
+  switch (operand.space) {
+    case Space::kArena: return fmt::format("arena+{} {}", operand.offset, operand.type.text());
+    case Space::kWeights: return fmt::format("weights[{}] {}", operand.offset, operand.type.text());
+    case Space::kGradients:
+      return fmt::format("gradients[{}] {}", operand.offset, operand.type.text());
+    case Space::kBuffer: return fmt::format("{} {}", operand.buffer, operand.type.text());
+    case Space::kNone: return "-";
+  }
+  return "?";
+}
+
+std::string print_operands(const std::vector<Operand>& operands) {
+  std::string text;
+  for (const Operand& operand : operands) {
+    text += (text.empty() ? "" : ", ") + print_operand(operand);
+  }
+  return text;
+}
+
+}  // namespace
+
+Cost Program::cost() const {
+  Cost total;
+  for (const Instruction& instruction : instructions) {
+    if (instruction.kind != InstructionKind::kOp) continue;
+    std::vector<TensorType> inputs;
+    std::vector<TensorType> outputs;
+    for (const Operand& input : instruction.inputs) inputs.push_back(input.type);
+    for (const Operand& output : instruction.outputs) outputs.push_back(output.type);
+    const Cost cost = instruction.op->cost({inputs, outputs, instruction.attributes});
+    total.matrix_flops += cost.matrix_flops;
+    total.other_flops += cost.other_flops;
+    total.bytes_read += cost.bytes_read;
+    total.bytes_written += cost.bytes_written;
+  }
+  return total;
+}
+
+std::string print(const Program& program) {
+  std::string text = fmt::format("program {}: {} instructions, arena {} bytes\n", program.name,
+                                 program.instructions.size(), program.arena_bytes);
+  auto line = std::back_inserter(text);
+  for (std::size_t i = 0; i < program.instructions.size(); ++i) {
+    const Instruction& instruction = program.instructions[i];
+    fmt::format_to(line, "{:4} {} ", i, instruction.stream == kComputeStream ? "compute" : "comm   ");
+    switch (instruction.kind) {
+      case InstructionKind::kOp:
+        fmt::format_to(line, "{:24} {} <- {}{}", instruction.op->name(),
+                       print_operands(instruction.outputs), print_operands(instruction.inputs),
+                       instruction.accumulate != 0 ? " (accumulates)" : "");
+        break;
+      case InstructionKind::kAllReduce:
+        fmt::format_to(line, "all_reduce sum           {}", print_operand(instruction.reduced));
+        break;
+      case InstructionKind::kRecord: fmt::format_to(line, "record event {}", instruction.event); break;
+      case InstructionKind::kWait: fmt::format_to(line, "wait event {}", instruction.event); break;
+    }
+    fmt::format_to(line, "  # {}\n", instruction.label);
+  }
+  return text;
+}
+
+}  // namespace ingot

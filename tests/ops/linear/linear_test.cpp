@@ -1,0 +1,199 @@
+// linear and its backward against a double-precision reference: odd shapes, several tiles, several
+// blocks of the bf16 path, bias and GELU, f32 and bf16.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <string>
+
+#include "ops/linear/matrix_product.hpp"
+#include "tests/ops/op_check.hpp"
+
+namespace ingot {
+
+void register_activation(Registry& registry);
+void register_linear(Registry& registry);
+
+namespace {
+
+using test::HostTensor;
+using test::OpCheck;
+using test::Values;
+
+const Registry& registry() {
+  static const Registry* const filled = [] {
+    auto* created = new Registry;
+    register_linear(*created);
+    register_activation(*created);
+    return created;
+  }();
+  return *filled;
+}
+
+struct Case {
+  DType dtype;
+  std::int64_t rows;
+  std::int64_t features;  // K
+  std::int64_t outputs;   // M
+  bool bias;
+  bool gelu;
+};
+
+std::string name_of_case(const testing::TestParamInfo<Case>& info) {
+  const Case& c = info.param;
+  return std::string(name_of(c.dtype)) + "_" + std::to_string(c.rows) + "x" +
+         std::to_string(c.features) + "_to_" + std::to_string(c.outputs) + (c.bias ? "_bias" : "") +
+         (c.gelu ? "_gelu" : "");
+}
+
+double gelu(double x) {
+  return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+Values linear_reference(const Case& c, const Values& inputs) {
+  std::vector<double> pre(static_cast<std::size_t>(c.rows * c.outputs));
+  for (std::int64_t r = 0; r < c.rows; ++r) {
+    for (std::int64_t m = 0; m < c.outputs; ++m) {
+      double sum = c.bias ? inputs[2][static_cast<std::size_t>(m)] : 0;
+      const double* x = inputs[0].data() + r * c.features;
+      const double* weight = inputs[1].data() + m * c.features;
+      for (std::int64_t k = 0; k < c.features; ++k) sum += x[k] * weight[k];
+      pre[static_cast<std::size_t>(r * c.outputs + m)] = sum;
+    }
+  }
+  if (!c.gelu) return {pre};
+  std::vector<double> y = pre;
+  for (double& value : y) value = gelu(value);
+  return {y, pre};
+}
+
+OpCheck check_of(const Case& c) {
+  std::mt19937 generator(1);
+  const double spread = std::sqrt(3.0 / static_cast<double>(c.features));
+  std::vector<HostTensor> inputs;
+  // Two leading dimensions where the number of rows allows it.
+  const Shape x = c.rows % 2 == 0 ? Shape{2, c.rows / 2, c.features} : Shape{c.rows, c.features};
+  inputs.push_back(HostTensor::random({c.dtype, x}, generator, -1.5, 1.5));
+  inputs.push_back(
+      HostTensor::random({c.dtype, Shape{c.outputs, c.features}}, generator, -spread, spread));
+  inputs.push_back(c.bias ? HostTensor::random({c.dtype, Shape{c.outputs}}, generator)
+                          : HostTensor());
+  return {registry(),
+          "linear",
+          std::move(inputs),
+          {{"activation", std::string(c.gelu ? "gelu" : "none")}},
+          [c](Values& values) { return linear_reference(c, values); }};
+}
+
+class LinearTest : public testing::TestWithParam<Case> {};
+
+TEST_P(LinearTest, ComputesTheReference) {
+  test::check_forward(check_of(GetParam()));
+}
+
+TEST_P(LinearTest, BackwardAgreesWithFiniteDifferences) {
+  const Case& c = GetParam();
+  if (c.rows * c.features * c.outputs > 1000000) GTEST_SKIP() << "too slow for differences";
+  test::BackwardOptions options;
+  options.wanted = c.bias ? std::vector<int>{0, 1, 2} : std::vector<int>{0, 1};
+  options.samples = 12;
+  test::check_backward(check_of(c), options);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, LinearTest,
+    testing::Values(
+        Case{DType::kF32, 1, 1, 1, true, false}, Case{DType::kF32, 1, 64, 200, false, false},
+        Case{DType::kF32, 6, 17, 33, true, true}, Case{DType::kF32, 131, 19, 77, true, false},
+        Case{DType::kF32, 131, 19, 77, false, true}, Case{DType::kF32, 300, 65, 810, true, true},
+        Case{DType::kBf16, 1, 1, 1, true, false}, Case{DType::kBf16, 1, 64, 200, false, false},
+        Case{DType::kBf16, 6, 17, 33, true, true}, Case{DType::kBf16, 131, 19, 77, true, false},
+        Case{DType::kBf16, 131, 19, 77, false, true}, Case{DType::kBf16, 300, 65, 810, true, true},
+        Case{DType::kBf16, 5, 24, 4150, true, true}, Case{DType::kBf16, 7, 2100, 24, true, false},
+        Case{DType::kBf16, 2060, 8, 12, true, false}),
+    name_of_case);
+
+/// Reference of the two backward ops, so that large shapes and the accumulate bits are covered.
+class LinearBackwardTest : public testing::TestWithParam<Case> {};
+
+TEST_P(LinearBackwardTest, InputGradientIsTheProductWithTheWeight) {
+  const Case& c = GetParam();
+  std::mt19937 generator(2);
+  OpCheck check{registry(), "linear_backward_input", {}, {}, {}};
+  check.inputs.push_back(HostTensor::random({c.dtype, Shape{c.rows, c.outputs}}, generator));
+  check.inputs.push_back(HostTensor::random({c.dtype, Shape{c.outputs, c.features}}, generator));
+  check.reference = [c](Values& inputs) {
+    std::vector<double> dx(static_cast<std::size_t>(c.rows * c.features));
+    for (std::int64_t r = 0; r < c.rows; ++r) {
+      for (std::int64_t m = 0; m < c.outputs; ++m) {
+        const double dy = inputs[0][static_cast<std::size_t>(r * c.outputs + m)];
+        const double* weight = inputs[1].data() + m * c.features;
+        double* to = dx.data() + r * c.features;
+        for (std::int64_t k = 0; k < c.features; ++k) to[k] += dy * weight[k];
+      }
+    }
+    return Values{dx};
+  };
+  test::check_forward(check);
+}
+
+TEST_P(LinearBackwardTest, WeightAndBiasGradientsAreF32Sums) {
+  const Case& c = GetParam();
+  std::mt19937 generator(3);
+  OpCheck check{registry(), "linear_backward_weight", {}, {{"bias", std::int64_t{c.bias}}}, {}};
+  check.inputs.push_back(HostTensor::random({c.dtype, Shape{c.rows, c.outputs}}, generator));
+  check.inputs.push_back(HostTensor::random({c.dtype, Shape{c.rows, c.features}}, generator));
+  check.tolerance = 2e-5;  // products of bf16 are exact in f32, and nothing is rounded to bf16
+  check.reference = [c](Values& inputs) {
+    Values result(c.bias ? 2 : 1);
+    result[0].resize(static_cast<std::size_t>(c.outputs * c.features));
+    if (c.bias) result[1].resize(static_cast<std::size_t>(c.outputs));
+    for (std::int64_t r = 0; r < c.rows; ++r) {
+      for (std::int64_t m = 0; m < c.outputs; ++m) {
+        const double dy = inputs[0][static_cast<std::size_t>(r * c.outputs + m)];
+        if (c.bias) result[1][static_cast<std::size_t>(m)] += dy;
+        const double* x = inputs[1].data() + r * c.features;
+        double* to = result[0].data() + m * c.features;
+        for (std::int64_t k = 0; k < c.features; ++k) to[k] += dy * x[k];
+      }
+    }
+    return result;
+  };
+  test::check_forward(check);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, LinearBackwardTest,
+                         testing::Values(Case{DType::kF32, 1, 5, 9, true, false},
+                                         Case{DType::kF32, 270, 97, 131, true, false},
+                                         Case{DType::kF32, 33, 70, 1601, false, false},
+                                         Case{DType::kBf16, 1, 5, 9, true, false},
+                                         Case{DType::kBf16, 270, 97, 131, true, false},
+                                         Case{DType::kBf16, 33, 12, 4130, true, false},
+                                         Case{DType::kBf16, 2090, 40, 12, false, false}),
+                         name_of_case);
+
+TEST(TileGrid, CoversEveryElementOnce) {
+  for (const auto& [rows, columns] :
+       {std::pair{1, 1}, {1, 50257}, {257, 769}, {1024, 384}, {2048, 2048}, {13, 100}}) {
+    const cpu::TileGrid grid(rows, columns);
+    std::int64_t covered = 0;
+    for (std::int64_t i = 0; i < grid.count(); ++i) {
+      const auto tile = grid.tile(i);
+      ASSERT_GT(tile.rows, 0);
+      ASSERT_GT(tile.columns, 0);
+      ASSERT_LE(tile.row + tile.rows, rows);
+      ASSERT_LE(tile.column + tile.columns, columns);
+      covered += tile.rows * tile.columns;
+    }
+    EXPECT_EQ(covered, std::int64_t{rows} * columns);
+  }
+}
+
+TEST(Linear, RefusesShapesThatDoNotFit) {
+  const TensorType x{DType::kF32, Shape{4, 8}};
+  const TensorType weight{DType::kF32, Shape{3, 9}};
+  EXPECT_THROW(registry().find("linear").infer(std::vector{x, weight}, {}), Error);
+}
+
+}  // namespace
+}  // namespace ingot

@@ -1,0 +1,29 @@
+# Tests that are scripts: the structure of the tree, and the examples in their short form.
+find_program(DEBIAN_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
+find_program(CLANG_FORMAT clang-format-14)
+
+if(DEBIAN_PYTHON)
+  add_test(NAME structure.arrows
+    COMMAND ${DEBIAN_PYTHON} ${PROJECT_SOURCE_DIR}/tests/structure/check_arrows.py)
+  add_test(NAME structure.arrows_check_finds_violations
+    COMMAND ${DEBIAN_PYTHON} ${PROJECT_SOURCE_DIR}/tests/structure/check_arrows_test.py)
+  set_tests_properties(structure.arrows structure.arrows_check_finds_violations
+    PROPERTIES LABELS "structure" TIMEOUT 60)
+endif()
+if(CLANG_FORMAT)
+  add_test(NAME structure.format COMMAND ${PROJECT_SOURCE_DIR}/tests/structure/check_format.sh)
+  set_tests_properties(structure.format PROPERTIES LABELS "structure" TIMEOUT 120)
+endif()
+
+# Each example with its own folder for data and runs, below the build tree.
+function(ingot_example name script)
+  set(runs ${PROJECT_BINARY_DIR}/example-runs/${name})
+  add_test(NAME example.${name} COMMAND ${PROJECT_SOURCE_DIR}/examples/${script} --short)
+  set_tests_properties(example.${name} PROPERTIES LABELS "example" TIMEOUT 300 PROCESSORS 2
+    ENVIRONMENT "INGOT_BINARY=$<TARGET_FILE:ingot>;INGOT_RUNS=${runs}")
+endfunction()
+if(TARGET ingot)
+  ingot_example(gpt-text quickstart.sh)
+  ingot_example(fraud-detection fraud-detection/run.sh)
+  ingot_example(custom-op custom-op/run.sh)
+endif()
