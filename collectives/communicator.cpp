@@ -4,9 +4,12 @@ namespace ingot {
 
 std::string_view name_of(ReduceOperation operation) {
   switch (operation) {
-    case ReduceOperation::kSum: return "sum";
-    case ReduceOperation::kMin: return "min";
-    case ReduceOperation::kMax: return "max";
+    case ReduceOperation::kSum:
+      return "sum";
+    case ReduceOperation::kMin:
+      return "min";
+    case ReduceOperation::kMax:
+      return "max";
   }
   return "?";
 }

@@ -128,7 +128,8 @@ void declare_bench_ops(CLI::App& app, Action& action) {
   app.add_flag("--json", options->json, "Print JSON instead of a table");
   app.add_option("--tuning", options->tuning,
                  "File to write; default: $XDG_CACHE_HOME/ingot/tuning.yaml");
-  app.add_flag("!--no-write", options->write, "Leave the tuning file alone");
+  app.add_flag_callback(
+      "--no-write", [options] { options->write = false; }, "Leave the tuning file alone");
   app.callback([options, &action] { action = [options] { return run_bench_ops(*options); }; });
 }
 

@@ -122,20 +122,26 @@ std::string full_name(const CLI::App& app) {
                                      : full_name(*app.get_parent()) + " " + app.get_name();
 }
 
-/// What a mistyped word may have meant: an option or a command of the command reached.
-std::string suggestion(const CLI::App& command, const std::vector<std::string>& arguments) {
-  std::vector<std::string> known = CommandLine::names_below(command);
-  for (const CLI::Option* option : command.get_options({})) {
+/// The message of a command line that does not parse.
+std::string explain(const CLI::ParseError& error, const CLI::App& reached,
+                    const std::vector<std::string>& arguments) {
+  std::vector<std::string> known = CommandLine::names_below(reached);
+  // A command that only groups others and was given a word that is none of them.
+  if (!known.empty()) {
+    for (const std::string& word : arguments) {
+      if (word == reached.get_name() || word.starts_with("-")) continue;
+      return fmt::format("no such command: '{}'{}", printable(word), did_you_mean(word, known));
+    }
+  }
+  for (const CLI::Option* option : reached.get_options({})) {
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
   }
   for (const std::string& argument : arguments) {
     const std::string word = argument.substr(0, argument.find('='));
-    if (std::ranges::find(known, word) != known.end()) continue;
-    if (word.starts_with("--") || command.get_options({}).size() <= 1) {
-      if (auto hint = did_you_mean(word, known); !hint.empty()) return hint;
-    }
+    if (!word.starts_with("--") || std::ranges::find(known, word) != known.end()) continue;
+    return error.what() + did_you_mean(word, known);
   }
-  return "";
+  return error.what();
 }
 
 /// Rank under mpirun or srun, before MPI is initialised; 0 for a process on its own.
@@ -188,11 +194,12 @@ std::string commands_markdown() {
       "parses.\n";
   for (const CommandEntry& entry : kCommands) {
     const CLI::App& command = *line.commands.at(entry.name);
-    text += fmt::format("\n## ingot {}\n\n{}.\n\n| argument | meaning | default |\n|---|---|---|\n",
-                        entry.name, entry.summary);
+    text += fmt::format("\n## ingot {}\n\n{}.\n", entry.name, entry.summary);
+    std::string rows;
     for (const CLI::Option* option : command.get_options({})) {
-      if (option->get_name() != "--help") text += option_row(*option);
+      if (option->get_name() != "--help") rows += option_row(*option);
     }
+    if (!rows.empty()) text += "\n| argument | meaning | default |\n|---|---|---|\n" + rows;
   }
   return text;
 }
@@ -209,8 +216,8 @@ int run_command_line(const std::vector<std::string>& arguments) {
     }
     const CLI::App& command = *deepest(line.app);
     return report(ExitCode::kUsage,
-                  fmt::format("{}{}\nrun `{} --help` for what is accepted", error.what(),
-                              suggestion(command, arguments), full_name(command)));
+                  fmt::format("{}\nrun `{} --help` for what is accepted",
+                              explain(error, command, arguments), full_name(command)));
   } catch (const Error& error) {
     return report(error.code(), error.what());
   } catch (const std::exception& error) {

@@ -48,15 +48,24 @@ bool shared(const Error& error) {
 
 const char* isa_name() {
   switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::sse41: return "SSE4.1";
-    case dnnl::cpu_isa::avx: return "AVX";
-    case dnnl::cpu_isa::avx2: return "AVX2";
-    case dnnl::cpu_isa::avx2_vnni: return "AVX2 VNNI";
-    case dnnl::cpu_isa::avx512_core: return "AVX-512";
-    case dnnl::cpu_isa::avx512_core_vnni: return "AVX-512 VNNI";
-    case dnnl::cpu_isa::avx512_core_bf16: return "AVX-512 BF16";
-    case dnnl::cpu_isa::avx512_core_amx: return "AMX";
-    default: return "other";
+    case dnnl::cpu_isa::sse41:
+      return "SSE4.1";
+    case dnnl::cpu_isa::avx:
+      return "AVX";
+    case dnnl::cpu_isa::avx2:
+      return "AVX2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "AVX2 VNNI";
+    case dnnl::cpu_isa::avx512_core:
+      return "AVX-512";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "AVX-512 VNNI";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "AVX-512 BF16";
+    case dnnl::cpu_isa::avx512_core_amx:
+      return "AMX";
+    default:
+      return "other";
   }
 }
 
@@ -106,7 +115,7 @@ void Job::open(const Config& config, bool allow_plugins) {
     }
     for (const std::string& plugin : config.plugins) load_plugin(plugin, registry_);
     threads_ = threads_per_rank(config, session_.local_size());
-    device_ = std::make_unique<cpu::CpuDevice>(threads_);
+    device_ = std::make_unique<cpu::CpuDevice>(threads_, session_.local_size());
   });
   if (session_.size() > 1) communicator_ = create_mpi_communicator(session_);
 }

@@ -34,14 +34,14 @@ class Job {
   /// throw the error of the lowest such rank.
   void together(const std::function<void()>& work);
 
-  /// Makes the registry (with plugins, which need `allow_plugins`), the device and the communicator.
-  /// Collective.
+  /// Makes the registry (with plugins, which need `allow_plugins`), the device and the
+  /// communicator. Collective.
   void open(const Config& config, bool allow_plugins);
   Environment environment() const;
 
   /// Runs a command's body and turns what it throws into an exit code. Errors that all ranks share
-  /// (together(), saving, a non-finite step) are printed by rank 0; after any other this rank prints
-  /// and the job is aborted with its code.
+  /// (together(), saving, a non-finite step) are printed by rank 0; after any other this rank
+  /// prints and the job is aborted with its code.
   int run(const std::function<ExitCode()>& body);
 
  private:
@@ -54,8 +54,9 @@ class Job {
   int threads_ = 1;
 };
 
-/// Threads per rank that a configuration asks for: `threads`, or the cores that this process may run
-/// on shared among the node's ranks (all of them where mpirun bound each rank to its own cores).
+/// Threads per rank that a configuration asks for: `threads`, or the cores that this process may
+/// run on shared among the node's ranks (all of them where mpirun bound each rank to its own
+/// cores).
 int threads_per_rank(const Config& config, int local_ranks);
 
 }  // namespace ingot

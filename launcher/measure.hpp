@@ -10,7 +10,8 @@
 namespace ingot {
 
 struct OpTime {
-  double seconds = 0;  ///< of one execution
+  double seconds = 0;        ///< of one execution, the median over batches
+  double least_seconds = 0;  ///< of one execution in the fastest batch
   Cost cost;
 };
 
@@ -18,7 +19,8 @@ struct OpTime {
 OpTime measure_op(const Registry& registry, cpu::CpuDevice& device, const OpCase& use,
                   double seconds);
 
-/// FLOP/s of the best of several large matrix products in this element type.
+/// FLOP/s of the best of several large matrix products in this element type, each in its fastest
+/// batch: a peak is what the machine can do undisturbed.
 double measure_matrix_peak(const Registry& registry, cpu::CpuDevice& device, DType type,
                            double seconds);
 

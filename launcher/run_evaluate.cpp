@@ -1,4 +1,5 @@
-// `ingot evaluate`: the loss, and for tables the classifier's measures, of a checkpoint on a data set.
+// `ingot evaluate`: the loss, and for tables the classifier's measures, of a checkpoint on a data
+// set.
 #include <cmath>
 #include <cstdio>
 #include <optional>
@@ -60,8 +61,7 @@ int run_evaluate(const EvaluateOptions& options) {
                   job.device(), nullptr);
     job.together([&] { load_weights(*checkpoint, engine.store(), options.average); });
     engine.store().refresh_weights(engine.compute_stream());
-    const EvaluationResult result =
-        evaluate(engine, *feed, config.batch.micro, 0, job.exchange());
+    const EvaluationResult result = evaluate(engine, *feed, config.batch.micro, 0, job.exchange());
     if (job.session().rank() == 0) {
       job.log().info("checkpoint {}", checkpoint->path);
       job.log().console(report(result, config, options.thresholds));

@@ -68,7 +68,8 @@ ExitCode generate(const GenerateOptions& options) {
          checkpoint.path, config.model.kind);
   }
   if (checkpoint.training().tokenizer.empty()) {
-    fail(ExitCode::kUsage, "{}: its data set had no tokenizer, so tokens cannot be turned into text",
+    fail(ExitCode::kUsage,
+         "{}: its data set had no tokenizer, so tokens cannot be turned into text",
          checkpoint.path);
   }
   const auto tokenizer = restore_tokenizer(checkpoint.training().tokenizer, checkpoint.path);
@@ -98,8 +99,8 @@ ExitCode generate(const GenerateOptions& options) {
     // A model's vocabulary may be padded beyond the tokenizer's.
     const std::size_t known =
         std::min(logits.size(), static_cast<std::size_t>(tokenizer->vocabulary()));
-    const std::uint32_t token = sample_token(logits.first(known), options.sampling,
-                                             static_cast<std::uint64_t>(position));
+    const std::uint32_t token =
+        sample_token(logits.first(known), options.sampling, static_cast<std::uint64_t>(position));
     if (end && token == *end) break;
     printer.add(token);
     if (!options.stop.empty() && printer.text().find(options.stop) != std::string::npos) break;
@@ -112,6 +113,8 @@ ExitCode generate(const GenerateOptions& options) {
 
 }  // namespace
 
-int run_generate(const GenerateOptions& options) { return static_cast<int>(generate(options)); }
+int run_generate(const GenerateOptions& options) {
+  return static_cast<int>(generate(options));
+}
 
 }  // namespace ingot

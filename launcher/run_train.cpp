@@ -33,15 +33,10 @@ int run_train(const TrainOptions& options) {
       if (job.session().rank() == 0) directory->describe(config, environment);
     });
     const DType type = config.train.precision == "bf16" ? DType::kBf16 : DType::kF32;
-    const TrainerParts parts{job.registry(),
-                             job.device(),
-                             job.communicator(),
-                             job.exchange(),
-                             job.log(),
-                             *directory,
-                             *data,
-                             environment,
-                             measured_matrix_peak(config, type, environment.threads)};
+    const TrainerParts parts{
+        job.registry(), job.device(), job.communicator(),
+        job.exchange(), job.log(),    *directory,
+        *data,          environment,  measured_matrix_peak(config, type, environment.threads)};
     return train(config, parts);
   });
 }

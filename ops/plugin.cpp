@@ -24,8 +24,8 @@ void load_plugin(const std::string& path, Registry& registry) {
   if (library == nullptr) fail(ExitCode::kUsage, "cannot open plugin {}: {}", path, dlerror());
   const int version = symbol<int (*)()>(library, "ingot_plugin_version", path)();
   if (version != kPluginVersion) {
-    fail(ExitCode::kUsage, "{}: built for plugin version {}, this ingot has {}: build it again", path,
-         version, kPluginVersion);
+    fail(ExitCode::kUsage, "{}: built for plugin version {}, this ingot has {}: build it again",
+         path, version, kPluginVersion);
   }
   symbol<void (*)(Registry&)>(library, "ingot_register_ops", path)(registry);
 }

@@ -59,6 +59,27 @@ HWY_INLINE void for_each_vector([[maybe_unused]] D d, std::int64_t count, Body&&
   if (i < count) body(i, Part{static_cast<std::size_t>(count - i)});
 }
 
+/// Sums over all elements: sum = body(i, extent, sum) for i as in for_each_vector, with four sums
+/// taking turns, so that an addition need not wait for the one before it. Returns their total.
+template <class D, class Body>
+HWY_INLINE hn::Vec<D> sum_vectors(D d, std::int64_t count, Body&& body) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  auto sum0 = hn::Zero(d);
+  auto sum1 = hn::Zero(d);
+  auto sum2 = hn::Zero(d);
+  auto sum3 = hn::Zero(d);
+  std::int64_t i = 0;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    sum0 = body(i, Whole{}, sum0);
+    sum1 = body(i + lanes, Whole{}, sum1);
+    sum2 = body(i + 2 * lanes, Whole{}, sum2);
+    sum3 = body(i + 3 * lanes, Whole{}, sum3);
+  }
+  for (; i + lanes <= count; i += lanes) sum0 = body(i, Whole{}, sum0);
+  if (i < count) sum1 = body(i, Part{static_cast<std::size_t>(count - i)}, sum1);
+  return hn::Add(hn::Add(sum0, sum1), hn::Add(sum2, sum3));
+}
+
 /// bf16 bits (in the low half of each word) as floats: exact.
 template <class D, class Words>
 HWY_INLINE hn::Vec<D> floats_of_bf16(D d, Words bits) {

@@ -9,8 +9,8 @@
 #include "ops/attention/attention_simd.hpp"
 #include "ops/contract.hpp"
 #include "ops/cpu_kernel.hpp"
-#include "ops/linear/workspace_slots.hpp"
 #include "ops/step_scalars.hpp"
+#include "ops/workspace_slots.hpp"
 
 namespace ingot::cpu {
 

@@ -1,5 +1,5 @@
-// Philox4x32-10, a counter-based random generator: a draw is a pure function of (key, counter), so that
-// any rank computes the draw of any sample without state. Source: Salmon, Moraes, Dror, Shaw,
+// Philox4x32-10, a counter-based random generator: a draw is a pure function of (key, counter), so
+// that any rank computes the draw of any sample without state. Source: Salmon, Moraes, Dror, Shaw,
 // "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
 #pragma once
 
@@ -27,7 +27,8 @@ inline std::array<std::uint32_t, 4> philox(std::uint64_t seed, RandomPurpose pur
       static_cast<std::uint32_t>(index_high), static_cast<std::uint32_t>(index_high >> 32)};
   auto key0 = static_cast<std::uint32_t>(seed);
   // The purpose is spread over the word so that small seeds and purposes do not collide.
-  auto key1 = static_cast<std::uint32_t>(seed >> 32) ^ (static_cast<std::uint32_t>(purpose) * 0x85ebca6bU);
+  auto key1 =
+      static_cast<std::uint32_t>(seed >> 32) ^ (static_cast<std::uint32_t>(purpose) * 0x85ebca6bU);
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t product0 = std::uint64_t{0xD2511F53U} * counter[0];
     const std::uint64_t product1 = std::uint64_t{0xCD9E8D57U} * counter[2];
@@ -42,7 +43,9 @@ inline std::array<std::uint32_t, 4> philox(std::uint64_t seed, RandomPurpose pur
 }
 
 /// Uniform in [0, 1) with 24 random bits, from one word.
-inline float uniform_float(std::uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24F; }
+inline float uniform_float(std::uint32_t word) {
+  return static_cast<float>(word >> 8) * 0x1p-24F;
+}
 /// Uniform in [0, 1) with 53 random bits, from two words.
 inline double uniform_double(std::uint32_t high, std::uint32_t low) {
   return static_cast<double>((std::uint64_t{high} << 21) ^ (low >> 11)) * 0x1p-53;

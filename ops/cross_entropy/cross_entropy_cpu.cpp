@@ -41,10 +41,9 @@ SoftmaxSum softmax_sum(const T* x, std::int64_t columns) {
     // Minus infinity everywhere so far adds nothing, and x - maximum would not be a number. A NaN,
     // which a maximum may overlook, must still reach the sum.
     const auto shift = hn::Set(d, maximum == kLowest ? 0.0F : maximum);
-    auto sum = hn::Zero(d);
-    for_each_vector(d, count, [&](std::int64_t i, auto extent) HWY_ATTR {
+    const auto sum = sum_vectors(d, count, [&](std::int64_t i, auto extent, Floats part) HWY_ATTR {
       const auto value = hn::Sub(load(d, block + i, extent), shift);
-      sum = hn::Add(sum, fill_rest(d, exp(d, value), 0.0F, extent));
+      return hn::Add(part, fill_rest(d, exp(d, value), 0.0F, extent));
     });
     if (maximum > result.maximum) {
       result.sum *= std::exp(static_cast<double>(result.maximum) - static_cast<double>(maximum));
@@ -68,7 +67,8 @@ void cross_entropy_as(const KernelArguments& arguments, std::int64_t begin, std:
     const std::int32_t target = targets[row];
     if (target < 0) {
       losses[row] = 0;
-      if (gradient) std::memset(static_cast<void*>(dx), 0, static_cast<std::size_t>(columns) * sizeof(T));
+      if (gradient)
+        std::memset(static_cast<void*>(dx), 0, static_cast<std::size_t>(columns) * sizeof(T));
       continue;
     }
     if (target >= columns) {

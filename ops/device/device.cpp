@@ -6,7 +6,9 @@
 
 namespace ingot {
 
-std::string_view name_of(DeviceKind kind) { return kind == DeviceKind::kCpu ? "cpu" : "cuda"; }
+std::string_view name_of(DeviceKind kind) {
+  return kind == DeviceKind::kCpu ? "cpu" : "cuda";
+}
 
 Buffer::Buffer(void* data, std::int64_t bytes, std::function<void(void*, std::int64_t)> release)
     : data_(data), bytes_(bytes), release_(std::move(release)) {}
@@ -15,7 +17,9 @@ Buffer::~Buffer() {
   if (data_ != nullptr && release_) release_(data_, bytes_);
 }
 
-Buffer::Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+Buffer::Buffer(Buffer&& other) noexcept {
+  *this = std::move(other);
+}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(data_, other.data_);

@@ -7,8 +7,8 @@
 
 #include "ops/contract.hpp"
 #include "ops/cpu_kernel.hpp"
-#include "ops/layernorm/norm_backward_kernel.hpp"
-#include "ops/layernorm/norm_rows-inl.hpp"
+#include "ops/norm_backward_kernel.hpp"
+#include "ops/norm_rows-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace ingot::HWY_NAMESPACE {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "ops/linear/linear_simd.hpp"
-#include "ops/linear/workspace_slots.hpp"
+#include "ops/workspace_slots.hpp"
 
 namespace ingot::cpu {
 

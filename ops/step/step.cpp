@@ -1,15 +1,16 @@
 // Small ops around the step scalars: adding up the step's loss, and picking the position whose
 // logits generation wants.
+#include <cstring>
+
 #include "ops/cpu_kernel.hpp"
 #include "ops/step_scalars.hpp"
-
-#include <cstring>
 
 namespace ingot {
 
 namespace {
 
-/// accumulate_loss: sample losses f64 [B], scalars (mutated): loss_sum += the losses in sample order.
+/// accumulate_loss: sample losses f64 [B], scalars (mutated): loss_sum += the losses in sample
+/// order.
 class AccumulateLoss final : public Op {
  public:
   std::string_view name() const override { return "accumulate_loss"; }
@@ -59,12 +60,10 @@ void select_position(cpu::ThreadPool& /*pool*/, const KernelArguments& arguments
 void register_step(Registry& registry) {
   registry.add(std::make_unique<AccumulateLoss>());
   registry.add(std::make_unique<SelectPosition>());
-  registry.add_kernel("accumulate_loss", DeviceKind::kCpu, [](const PrepareContext&) {
-    return cpu::make_cpu_kernel(accumulate_loss);
-  });
-  registry.add_kernel("select_position", DeviceKind::kCpu, [](const PrepareContext&) {
-    return cpu::make_cpu_kernel(select_position);
-  });
+  registry.add_kernel("accumulate_loss", DeviceKind::kCpu,
+                      [](const PrepareContext&) { return cpu::make_cpu_kernel(accumulate_loss); });
+  registry.add_kernel("select_position", DeviceKind::kCpu,
+                      [](const PrepareContext&) { return cpu::make_cpu_kernel(select_position); });
 }
 
 }  // namespace ingot

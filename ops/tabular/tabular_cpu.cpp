@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "ops/cpu_kernel.hpp"
-#include "ops/embedding/index_groups.hpp"
+#include "ops/index_groups.hpp"
 #include "ops/simd-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();

@@ -35,6 +35,9 @@ struct DataConfig {
   friend bool operator==(const DataConfig&, const DataConfig&) = default;
 };
 
+/// What an activation that is a plugin's op begins with; the op's name follows.
+constexpr const char* kCustomActivation = "custom:";
+
 struct ModelConfig {
   std::string kind = "gpt";  ///< gpt | mlp
   // gpt
@@ -47,7 +50,7 @@ struct ModelConfig {
   std::int64_t context = 256;
   std::int64_t vocabulary = 0;        ///< 0: from the data set
   std::string norm = "layernorm";     ///< layernorm | rmsnorm
-  std::string activation = "gelu";    ///< gelu (tanh form) | swiglu; mlp: relu | gelu
+  std::string activation = "gelu";    ///< gelu (tanh form) | swiglu | custom:OP; mlp: relu | gelu
   std::string positions = "learned";  ///< learned | rope
   double rope_base = 10000.0;
   bool tied = true;  ///< output projection shares the token embedding

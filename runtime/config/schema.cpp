@@ -107,7 +107,8 @@ Schema model_schema() {
               "A decoder-only transformer for tokens, or a multi-layer perceptron for tables."),
        choice("activation", &ModelConfig::activation, {"gelu", "swiglu", "relu"},
               "Of the feed-forward layers: gelu (tanh form) or swiglu with gpt, relu or gelu with "
-              "mlp."),
+              "mlp. custom:NAME is the op NAME of a library under `plugins`, with gpt.")
+           .or_named(kCustomActivation),
        real("dropout", &ModelConfig::dropout, {.least = 0, .most = 1, .below_most = true},
             "Probability with which activations are dropped in training.")}};
   for (auto&& keys : {gpt_keys(), mlp_keys()}) {

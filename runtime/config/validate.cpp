@@ -78,6 +78,12 @@ void check_gpt(const Config& config) {
   if (model.activation == "relu") {
     refuse(config, "model.activation", "relu is for model.kind mlp; expected gelu or swiglu");
   }
+  if (model.activation.starts_with(kCustomActivation) && config.plugins.empty()) {
+    refuse(config, "model.activation",
+           "'{}' is an op of a plugin, but `plugins` names none; list the shared library that has "
+           "it",
+           printable(model.activation));
+  }
   if (model.width % model.heads != 0) {
     refuse(config, "model.heads",
            "{} heads do not divide model.width {}; the nearest number that does is {}", model.heads,
@@ -107,6 +113,10 @@ void check_gpt(const Config& config) {
 void check_mlp(const Config& config) {
   if (config.model.activation == "swiglu") {
     refuse(config, "model.activation", "swiglu is for model.kind gpt; expected relu or gelu");
+  }
+  if (config.model.activation.starts_with(kCustomActivation)) {
+    refuse(config, "model.activation",
+           "ops of plugins are for model.kind gpt; expected relu or gelu");
   }
 }
 

@@ -49,8 +49,7 @@ Executable::Executable(PreparedProgram prepared, const Memory& memory, Device& d
   for (const Instruction& instruction : program.instructions) {
     Step step;
     step.kind = instruction.kind;
-    step.stream =
-        instruction.stream == kComputeStream ? streams.compute : streams.communication;
+    step.stream = instruction.stream == kComputeStream ? streams.compute : streams.communication;
     ensure(step.stream != nullptr, "a stream for every instruction");
     switch (instruction.kind) {
       case InstructionKind::kOp:
@@ -88,12 +87,16 @@ void Executable::enqueue() {
 
 void Executable::enqueue(const Step& step) {
   switch (step.kind) {
-    case InstructionKind::kOp: step.kernel->enqueue(*step.stream, step.arguments); break;
+    case InstructionKind::kOp:
+      step.kernel->enqueue(*step.stream, step.arguments);
+      break;
     case InstructionKind::kAllReduce:
       communicator_->all_reduce(step.reduced.data, step.reduced.count(), step.reduced.type.dtype,
                                 ReduceOperation::kSum, *step.stream, step.label);
       break;
-    case InstructionKind::kRecord: step.stream->record(*step.event); break;
+    case InstructionKind::kRecord:
+      step.stream->record(*step.event);
+      break;
     case InstructionKind::kWait:
       if (step.stream == streams_.compute) {
         step.stream->record(*before_wait_);

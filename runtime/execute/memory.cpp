@@ -56,16 +56,20 @@ TensorView Memory::resolve(const Operand& operand) const {
     return TensorView{static_cast<std::byte*>(flat.data) + operand.offset * element, operand.type};
   };
   switch (operand.space) {
-    case Space::kArena: return {arena_.at(operand.offset, operand.type.bytes()), operand.type};
-    case Space::kWeights: return at(store::kWeights);
-    case Space::kGradients: return at(store::kGradients);
+    case Space::kArena:
+      return {arena_.at(operand.offset, operand.type.bytes()), operand.type};
+    case Space::kWeights:
+      return at(store::kWeights);
+    case Space::kGradients:
+      return at(store::kGradients);
     case Space::kBuffer: {
       const TensorView& buffer = view(operand.buffer);
       ensure(operand.offset + operand.type.bytes() <= buffer.type.bytes(),
              "an operand inside its buffer");
       return {static_cast<std::byte*>(buffer.data) + operand.offset, operand.type};
     }
-    case Space::kNone: break;
+    case Space::kNone:
+      break;
   }
   return {nullptr, operand.type};
 }

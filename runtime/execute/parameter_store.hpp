@@ -1,5 +1,5 @@
-// The parameter store of a run: the flat buffers that hold weights, gradients and optimizer state, and
-// how they start.
+// The parameter store of a run: the flat buffers that hold weights, gradients and optimizer state,
+// and how they start.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ class ParameterStore {
   /// Adds what training needs: gradients, the optimizer's state, the chunk factors.
   void allocate_training_state(const OptimizerConfig& optimizer);
 
-  /// Draws the starting weights: element e of parameter p is a function of (seed, p, e) only, whatever
-  /// the layout.
+  /// Draws the starting weights: element e of parameter p is a function of (seed, p, e) only,
+  /// whatever the layout.
   void initialise(std::uint64_t seed);
   /// Makes compute weights (and the average, while it was never updated) follow the master weights,
   /// after those were set by the host.

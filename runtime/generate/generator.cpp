@@ -51,16 +51,18 @@ Generator::Generator(const ModelConfig& model, const ModelData& data, DType type
   }
   memory_.allocate_arena();
   for (std::size_t i = 0; i < prepared.size(); ++i) {
-    chunks_.push_back({lengths[i], fmt::format(" {}", lengths[i]),
-                       Executable(std::move(prepared[i]), memory_, device_,
-                                  {compute_.get(), nullptr}, nullptr)});
+    chunks_.push_back(
+        {lengths[i], fmt::format(" {}", lengths[i]),
+         Executable(std::move(prepared[i]), memory_, device_, {compute_.get(), nullptr}, nullptr)});
   }
   history_.reserve(static_cast<std::size_t>(context_));
   staged_tokens_.resize(static_cast<std::size_t>(context_));
   staged_positions_.resize(static_cast<std::size_t>(context_));
 }
 
-void Generator::reset() { history_.clear(); }
+void Generator::reset() {
+  history_.clear();
+}
 
 std::span<const float> Generator::feed(std::span<const std::uint32_t> tokens) {
   ensure(!tokens.empty(), "at least one token to feed");
@@ -77,8 +79,8 @@ std::span<const float> Generator::feed(std::span<const std::uint32_t> tokens) {
   }
   const std::int64_t room = context_ - length();
   if (static_cast<std::int64_t>(tokens.size()) > room) {
-    const std::int64_t wanted = std::min<std::int64_t>(
-        context_ / 2, context_ - static_cast<std::int64_t>(tokens.size()));
+    const std::int64_t wanted =
+        std::min<std::int64_t>(context_ / 2, context_ - static_cast<std::int64_t>(tokens.size()));
     const auto kept = static_cast<std::size_t>(std::min(wanted, length()));
     const std::vector<std::uint32_t> newest(history_.end() - static_cast<std::ptrdiff_t>(kept),
                                             history_.end());
@@ -93,16 +95,15 @@ std::span<const float> Generator::feed(std::span<const std::uint32_t> tokens) {
 void Generator::append(std::span<const std::uint32_t> tokens) {
   while (!tokens.empty()) {
     Chunk& chunk = chunk_for(static_cast<std::int64_t>(tokens.size()));
-    const std::size_t count =
-        std::min(tokens.size(), static_cast<std::size_t>(chunk.length));
+    const std::size_t count = std::min(tokens.size(), static_cast<std::size_t>(chunk.length));
     run(chunk, tokens.first(count));
     tokens = tokens.subspan(count);
   }
 }
 
 Generator::Chunk& Generator::chunk_for(std::int64_t tokens) {
-  const auto found = std::ranges::find_if(
-      chunks_, [&](const Chunk& chunk) { return chunk.length >= tokens; });
+  const auto found =
+      std::ranges::find_if(chunks_, [&](const Chunk& chunk) { return chunk.length >= tokens; });
   return found == chunks_.end() ? chunks_.back() : *found;
 }
 

@@ -1,6 +1,6 @@
-// Runs a trained gpt one position at a time with a KV cache. Prompts run through `prefill` programs of
-// a few fixed lengths, further tokens through the `decode` program; which one runs is decided by the
-// number of tokens alone.
+// Runs a trained gpt one position at a time with a KV cache. Prompts run through `prefill` programs
+// of a few fixed lengths, further tokens through the `decode` program; which one runs is decided by
+// the number of tokens alone.
 #pragma once
 
 #include <memory>
@@ -25,10 +25,10 @@ class Generator {
 
   /// Forgets everything that was fed.
   void reset();
-  /// Feeds tokens behind those fed so far and returns the logits [vocabulary] of the last one, valid
-  /// until the next call. When the context is full, generation goes on with the newer half of it:
-  /// that half is fed again, at positions counted from its start. Tokens outside the vocabulary end
-  /// with Error(kBadData), an empty span with kInternal.
+  /// Feeds tokens behind those fed so far and returns the logits [vocabulary] of the last one,
+  /// valid until the next call. When the context is full, generation goes on with the newer half of
+  /// it: that half is fed again, at positions counted from its start. Tokens outside the vocabulary
+  /// end with Error(kBadData), an empty span with kInternal.
   std::span<const float> feed(std::span<const std::uint32_t> tokens);
   /// Positions in the cache.
   std::int64_t length() const { return static_cast<std::int64_t>(history_.size()); }

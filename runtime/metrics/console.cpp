@@ -1,6 +1,7 @@
 // The progress line, live or in a log.
 #include "runtime/metrics/console.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -57,16 +58,38 @@ std::string progress_line(const StepReport& report) {
       report.item, peak, left, report.skipped ? "  SKIPPED: not finite" : "");
 }
 
+namespace {
+
+/// Columns of the terminal behind a descriptor; 0 where it is none or its size is unknown.
+std::int64_t terminal_columns(int descriptor) {
+  winsize size{};
+  if (::isatty(descriptor) != 1 || ::ioctl(descriptor, TIOCGWINSZ, &size) != 0) return 0;
+  return size.ws_col;
+}
+
+/// Open MPI puts a pseudo terminal without a size between a rank and mpirun, whatever mpirun itself
+/// writes to; what a person sees is the standard output of mpirun, the parent of its node's ranks.
+std::int64_t parent_terminal_columns() {
+  const std::string path = "/proc/" + std::to_string(::getppid()) + "/fd/1";
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0) return 0;
+  const std::int64_t columns = terminal_columns(descriptor);
+  ::close(descriptor);
+  return columns;
+}
+
+}  // namespace
+
 TerminalInfo terminal_of(std::FILE* stream) {
   TerminalInfo info;
   const int descriptor = ::fileno(stream);
   const char* kind = std::getenv("TERM");
   const bool rewrites = kind != nullptr && std::string_view(kind) != "dumb";
-  info.live = descriptor >= 0 && rewrites && ::isatty(descriptor) == 1;
-  winsize size{};
-  if (info.live && ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-    info.columns = size.ws_col;
-  }
+  if (descriptor < 0 || !rewrites || ::isatty(descriptor) != 1) return info;
+  std::int64_t columns = terminal_columns(descriptor);
+  if (columns == 0) columns = parent_terminal_columns();
+  info.live = columns > 0;
+  if (info.live) info.columns = columns;
   return info;
 }
 

@@ -15,21 +15,35 @@ namespace {
 
 constexpr std::int64_t kTuningVersion = 1;
 
+/// An op's figures as a row of the file, which holds all machines' ops in one list: each row of
+/// its lists is one line.
+struct StoredOp {
+  std::int64_t machine = 0;  ///< index in TuningFile::machines
+  std::string op;
+  std::string type = "f32";
+  std::string size;
+  double seconds = 0;
+  double share = 0;
+  std::string of = "copy";
+};
+
 struct TuningFile {
   std::int64_t version = kTuningVersion;
-  std::vector<MachineFigures> machines;
+  std::vector<MachineFigures> machines;  ///< without their ops
+  std::vector<StoredOp> ops;
 };
 
 yaml::Schema op_schema() {
   const yaml::Range positive = {.least = 0};
   return {"ops",
           "One op at one size.",
-          {yaml::text("op", &OpFigure::op, "Its name.").required(),
-           yaml::choice("type", &OpFigure::type, {"f32", "bf16"}, "Its element type."),
-           yaml::text("size", &OpFigure::size, "Its first input."),
-           yaml::real("seconds", &OpFigure::seconds, positive, "Of one execution."),
-           yaml::real("share", &OpFigure::share, positive, "Of what bounds it."),
-           yaml::choice("of", &OpFigure::of, {"matrix", "copy"}, "What bounds it.")}};
+          {yaml::integer("machine", &StoredOp::machine, {.least = 0}, "Counted from 0.").required(),
+           yaml::text("op", &StoredOp::op, "Its name.").required(),
+           yaml::choice("type", &StoredOp::type, {"f32", "bf16"}, "Its element type."),
+           yaml::text("size", &StoredOp::size, "Its first input."),
+           yaml::real("seconds", &StoredOp::seconds, positive, "Of one execution."),
+           yaml::real("share", &StoredOp::share, positive, "Of what bounds it."),
+           yaml::choice("of", &StoredOp::of, {"matrix", "copy"}, "What bounds it.")}};
 }
 
 yaml::Schema machine_schema() {
@@ -41,8 +55,7 @@ yaml::Schema machine_schema() {
            yaml::integer("threads", &MachineFigures::threads, {.least = 1}, "Threads.").required(),
            yaml::real("matrix_f32", &MachineFigures::matrix_f32, positive, "FLOP/s."),
            yaml::real("matrix_bf16", &MachineFigures::matrix_bf16, positive, "FLOP/s."),
-           yaml::real("copy", &MachineFigures::copy, positive, "Bytes per second."),
-           yaml::mapping_list("ops", &MachineFigures::ops, op_schema())}};
+           yaml::real("copy", &MachineFigures::copy, positive, "Bytes per second.")}};
 }
 
 yaml::Schema file_schema() {
@@ -50,7 +63,8 @@ yaml::Schema file_schema() {
       "tuning",
       "What was measured.",
       {yaml::integer("version", &TuningFile::version, {.least = 1}, "Of the layout.").required(),
-       yaml::mapping_list("machines", &TuningFile::machines, machine_schema())}};
+       yaml::mapping_list("machines", &TuningFile::machines, machine_schema()),
+       yaml::mapping_list("ops", &TuningFile::ops, op_schema())}};
 }
 
 bool same_machine(const MachineFigures& a, const MachineFigures& b) {
@@ -124,6 +138,17 @@ std::vector<MachineFigures> read_tuning(const std::string& path) {
          "{}: version {}, expected {}; remove it and run `ingot bench ops` again", path,
          file.version, kTuningVersion);
   }
+  for (StoredOp& stored : file.ops) {
+    if (stored.machine >= static_cast<std::int64_t>(file.machines.size())) {
+      fail(ExitCode::kConfiguration,
+           "{}: ops of machine {}, but it lists only {}; remove it and run "
+           "`ingot bench ops` again",
+           path, stored.machine, file.machines.size());
+    }
+    file.machines[static_cast<std::size_t>(stored.machine)].ops.push_back(
+        {std::move(stored.op), std::move(stored.type), std::move(stored.size), stored.seconds,
+         stored.share, std::move(stored.of)});
+  }
   return std::move(file.machines);
 }
 
@@ -133,6 +158,12 @@ void write_tuning(const std::string& path, const MachineFigures& figures) {
   std::erase_if(file.machines,
                 [&](const MachineFigures& other) { return same_machine(other, figures); });
   file.machines.push_back(figures);
+  for (std::size_t machine = 0; machine < file.machines.size(); ++machine) {
+    for (const OpFigure& op : file.machines[machine].ops) {
+      file.ops.push_back({static_cast<std::int64_t>(machine), op.op, op.type, op.size, op.seconds,
+                          op.share, op.of});
+    }
+  }
   const auto folder = std::filesystem::path(path).parent_path();
   if (!folder.empty()) create_folders(folder);
   write_file_atomically(path, yaml::render(file_schema(), &file));

@@ -16,8 +16,7 @@ class ModelBuilder {
   ValueId parameter(std::string name, Shape shape, ParameterKind kind, int layer, double init_std,
                     double init_value = 0) {
     const auto index = static_cast<int>(model_.parameters.size());
-    const ValueId value =
-        model_.graph.add_value({type_, shape}, name, Role::kParameter, index);
+    const ValueId value = model_.graph.add_value({type_, shape}, name, Role::kParameter, index);
     model_.parameters.push_back({std::move(name), shape, kind, layer, init_std, init_value});
     return value;
   }

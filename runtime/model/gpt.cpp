@@ -1,14 +1,15 @@
 // The decoder-only transformer, with the choices that separate GPT-2 from Llama: norm, activation,
-// positions, grouped queries, tied output, biases. Pre-norm: x += attention(norm(x)), x += mlp(norm(x)).
+// positions, grouped queries, tied output, biases. Pre-norm: x += attention(norm(x)), x +=
+// mlp(norm(x)).
+#include <algorithm>
 #include <cmath>
 
+#include "ops/base/text.hpp"
 #include "runtime/model/builder.hpp"
 
 namespace ingot {
 
 namespace {
-
-constexpr const char* kCustomPrefix = "custom:";
 
 class GptBuilder {
  public:
@@ -101,14 +102,40 @@ class GptBuilder {
     } else {
       const ValueId up = linear(normed, prefix + "feed_forward.up", config_.hidden,
                                 config_.init_std, layer, "feed forward up");
-      const bool custom = config_.activation.starts_with(kCustomPrefix);
-      const std::string op =
-          custom ? config_.activation.substr(std::string(kCustomPrefix).size()) : "gelu";
-      hidden = builder_.op(op, {up}, {}, op);
+      const bool custom = config_.activation.starts_with(kCustomActivation);
+      hidden = custom ? custom_activation(up) : builder_.op("gelu", {up}, {}, "gelu");
     }
-    const ValueId down = linear(hidden, prefix + "feed_forward.down", config_.width,
-                                residual_std(), layer, "feed forward down");
+    const ValueId down = linear(hidden, prefix + "feed_forward.down", config_.width, residual_std(),
+                                layer, "feed forward down");
     return add(x, dropped(down, "feed forward dropout", 2 * layer + 2), "residual");
+  }
+
+  /// The op that `model.activation: custom:NAME` names. What it can do is known only now that
+  /// plugins are loaded, so a wrong name is still the configuration's error.
+  ValueId custom_activation(ValueId x) {
+    const std::string name = config_.activation.substr(std::string_view(kCustomActivation).size());
+    const Registry& registry = builder_.graph().registry();
+    const std::vector<std::string> known = registry.names();
+    if (std::ranges::find(known, name) == known.end()) {
+      fail(ExitCode::kConfiguration, "model.activation: no plugin has an op '{}'{}",
+           printable(name), did_you_mean(name, known));
+    }
+    const TensorType type = builder_.type_of(x);
+    const Op& op = registry.find(name);
+    bool fits = op.differentiable();
+    try {
+      fits = fits && op.infer(std::span(&type, 1), {}) == std::vector{type};
+    } catch (const Error&) {
+      fits = false;  // it wants other inputs, or attributes
+    }
+    if (!fits) {
+      fail(
+          ExitCode::kConfiguration,
+          "model.activation: the op '{}' is no activation; expected one with a gradient that takes "
+          "one tensor, {} here, and returns one like it",
+          printable(name), type.text());
+    }
+    return builder_.op(name, {x}, {}, name);
   }
 
   void finish(ValueId x) {
@@ -133,8 +160,8 @@ class GptBuilder {
   }
 
   ValueId norm(ValueId x, const std::string& name, int layer) {
-    const ValueId gamma = builder_.parameter(name + ".weight", {config_.width},
-                                             ParameterKind::kNorm, layer, 0, 1.0);
+    const ValueId gamma =
+        builder_.parameter(name + ".weight", {config_.width}, ParameterKind::kNorm, layer, 0, 1.0);
     const Attributes attributes{{"epsilon", config_.norm_epsilon}};
     const std::string label = name.substr(name.rfind('.') + 1);
     if (config_.norm == "rmsnorm") return builder_.op("rmsnorm", {x, gamma}, attributes, label);
@@ -149,9 +176,9 @@ class GptBuilder {
     const ValueId weight =
         builder_.parameter(name + ".weight", {outputs, builder_.type_of(x).shape[-1]},
                            ParameterKind::kMatrix, layer, init_std);
-    const ValueId bias = config_.bias ? builder_.parameter(name + ".bias", {outputs},
-                                                           ParameterKind::kBias, layer, 0)
-                                      : kNoValue;
+    const ValueId bias =
+        config_.bias ? builder_.parameter(name + ".bias", {outputs}, ParameterKind::kBias, layer, 0)
+                     : kNoValue;
     return builder_.linear(x, weight, bias, label);
   }
 

@@ -9,8 +9,7 @@ namespace ingot {
 void build_mlp(Model& model, const ModelConfig& config, const ModelData& data, ModelMode mode,
                DType type, std::int64_t batch) {
   ModelBuilder builder(model, type);
-  const ValueId features =
-      builder.input(buffer::kFeatures, DType::kF32, {batch, data.features});
+  const ValueId features = builder.input(buffer::kFeatures, DType::kF32, {batch, data.features});
   const ValueId categories =
       builder.input(buffer::kCategories, DType::kI32, {batch, data.category_columns});
   ValueId x = kNoValue;

@@ -4,7 +4,9 @@
 
 namespace ingot {
 
-std::string cache_name(int layer) { return fmt::format("cache {}", layer); }
+std::string cache_name(int layer) {
+  return fmt::format("cache {}", layer);
+}
 
 ModelConfig resolve(const ModelConfig& config) {
   ModelConfig result = config;

@@ -14,11 +14,11 @@ namespace ingot {
 
 /// What the data decides about a model.
 struct ModelData {
-  std::int64_t vocabulary = 0;         ///< gpt
-  std::int64_t features = 0;           ///< mlp: numeric columns
-  std::int64_t category_columns = 0;   ///< mlp
-  std::int64_t category_rows = 0;      ///< mlp: sum over the columns of their category counts
-  std::int64_t classes = 2;            ///< mlp: 2 is binary with one logit
+  std::int64_t vocabulary = 0;        ///< gpt
+  std::int64_t features = 0;          ///< mlp: numeric columns
+  std::int64_t category_columns = 0;  ///< mlp
+  std::int64_t category_rows = 0;     ///< mlp: sum over the columns of their category counts
+  std::int64_t classes = 2;           ///< mlp: 2 is binary with one logit
 };
 
 enum class ModelMode : std::uint8_t {
@@ -29,17 +29,17 @@ enum class ModelMode : std::uint8_t {
 
 /// Names of the run's buffers that programs read and write.
 namespace buffer {
-inline constexpr const char* kTokens = "tokens";            ///< i32 [B, T]
-inline constexpr const char* kTargets = "targets";          ///< i32 [B, T], negative: not counted
-inline constexpr const char* kPositions = "positions";      ///< i32 [B, T]
-inline constexpr const char* kDocuments = "documents";      ///< i32 [B, T], start of t's document
-inline constexpr const char* kSamples = "samples";          ///< i64 [B], global sample numbers
-inline constexpr const char* kFeatures = "features";        ///< f32 [B, F]
-inline constexpr const char* kCategories = "categories";    ///< i32 [B, K]
-inline constexpr const char* kLabels = "labels";            ///< i32 [B]
-inline constexpr const char* kScalars = "scalars";          ///< StepScalars
+inline constexpr const char* kTokens = "tokens";          ///< i32 [B, T]
+inline constexpr const char* kTargets = "targets";        ///< i32 [B, T], negative: not counted
+inline constexpr const char* kPositions = "positions";    ///< i32 [B, T]
+inline constexpr const char* kDocuments = "documents";    ///< i32 [B, T], start of t's document
+inline constexpr const char* kSamples = "samples";        ///< i64 [B], global sample numbers
+inline constexpr const char* kFeatures = "features";      ///< f32 [B, F]
+inline constexpr const char* kCategories = "categories";  ///< i32 [B, K]
+inline constexpr const char* kLabels = "labels";          ///< i32 [B]
+inline constexpr const char* kScalars = "scalars";        ///< StepScalars
 inline constexpr const char* kSampleLosses = "sample losses";  ///< f64 [B]
-inline constexpr const char* kLogits = "logits";            ///< f32 [B, V] or [B, classes]
+inline constexpr const char* kLogits = "logits";               ///< f32 [B, V] or [B, classes]
 }  // namespace buffer
 
 struct Model {

@@ -96,8 +96,8 @@ class Builder final : public BackwardBuilder {
   }
 
  private:
-  /// Makes output o of the node a contribution to the gradient of forward value `value`; returns the
-  /// value that now holds that output.
+  /// Makes output o of the node a contribution to the gradient of forward value `value`; returns
+  /// the value that now holds that output.
   ValueId contribute(std::size_t node_index, std::size_t o, ValueId value) {
     GraphNode& node = graph_.nodes[node_index];
     const bool can_accumulate = node.op->can_accumulate(static_cast<int>(o));
@@ -152,15 +152,15 @@ class Builder final : public BackwardBuilder {
   Graph& graph_;
   Gradients& gradients_;
   std::vector<bool> depends_;
-  std::vector<bool> written_;           // per parameter: the store holds a contribution already
+  std::vector<bool> written_;            // per parameter: the store holds a contribution already
   std::map<ValueId, ValueId> gradient_;  // forward value -> its gradient so far
   TensorType absent_ = absent_type();
   GraphNode forward_;
   BackwardReads reads_;
 };
 
-/// An accumulated gradient replaces the memory of the value it grew from. Where somebody still reads
-/// that value later (it was handed on as another gradient too), the op works on a copy.
+/// An accumulated gradient replaces the memory of the value it grew from. Where somebody still
+/// reads that value later (it was handed on as another gradient too), the op works on a copy.
 void copy_shared_accumulators(Graph& graph) {
   std::vector<int> last_read(graph.values.size(), -1);
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {

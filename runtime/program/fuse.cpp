@@ -24,7 +24,9 @@ int producer(const Graph& graph, ValueId value) {
   return -1;
 }
 
-void remove_node(Graph& graph, int index) { graph.nodes.erase(graph.nodes.begin() + index); }
+void remove_node(Graph& graph, int index) {
+  graph.nodes.erase(graph.nodes.begin() + index);
+}
 
 /// Turns the norm at `index` into add_<norm> if its input is a sum. The fused node takes the place
 /// of the add; the sum stays a value, the residual stream.

@@ -7,8 +7,9 @@
 
 namespace ingot {
 
-/// add + layernorm -> add_layernorm, add + rmsnorm -> add_rmsnorm, linear + gelu -> linear with gelu.
-/// `keep` are values that must still exist afterwards, outputs of the whole graph for instance.
+/// add + layernorm -> add_layernorm, add + rmsnorm -> add_rmsnorm, linear + gelu -> linear with
+/// gelu. `keep` are values that must still exist afterwards, outputs of the whole graph for
+/// instance.
 void fuse(Graph& graph, const std::vector<ValueId>& keep);
 
 }  // namespace ingot

@@ -25,8 +25,8 @@ struct GraphValue {
   TensorType type;
   std::string name;
   Role role = Role::kActivation;
-  /// Number of the parameter in the store for kParameter and kGradient; of the named input, state or
-  /// output buffer otherwise unused.
+  /// Number of the parameter in the store for kParameter and kGradient; of the named input, state
+  /// or output buffer otherwise unused.
   int parameter = -1;
 };
 
@@ -39,8 +39,8 @@ struct GraphNode {
   /// accumulated_from[o], which the output replaces.
   std::uint32_t accumulate = 0;
   std::vector<ValueId> accumulated_from;  ///< per output; kNoValue where not an activation
-  std::string label;  ///< "layer 3/attention", for traces and errors
-  int layer = -1;     ///< transformer layer or -1: the unit of recomputation and sharding
+  std::string label;                      ///< "layer 3/attention", for traces and errors
+  int layer = -1;  ///< transformer layer or -1: the unit of recomputation and sharding
   bool backward = false;
 };
 
@@ -83,6 +83,8 @@ struct NodeTypes {
 };
 
 /// The type that stands for an absent optional input.
-inline TensorType absent_type() { return {DType::kU8, Shape{0}}; }
+inline TensorType absent_type() {
+  return {DType::kU8, Shape{0}};
+}
 
 }  // namespace ingot

@@ -1,9 +1,9 @@
 // What a model's parameters are and where each lies in the flat store.
 //
-// The store is one run of elements per kind of state (weights, gradients, moments). Tensors start on
-// chunk boundaries; the gap up to the next tensor is zero and never saved. Tensors are ordered by when
-// their gradient is complete in backward, so that a bucket, a consecutive run of them, can be reduced
-// while backward still runs. Bucket boundaries coincide with layers.
+// The store is one run of elements per kind of state (weights, gradients, moments). Tensors start
+// on chunk boundaries; the gap up to the next tensor is zero and never saved. Tensors are ordered
+// by when their gradient is complete in backward, so that a bucket, a consecutive run of them, can
+// be reduced while backward still runs. Bucket boundaries coincide with layers.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,7 @@ struct StoreLayout {
   std::vector<int> bucket_of;         ///< per parameter
   std::int64_t elements = 0;          ///< of the flat store, padding included
 
-  std::int64_t parameter_count() const;  ///< elements without padding
+  std::int64_t parameter_count() const;     ///< elements without padding
   int find(const std::string& name) const;  ///< index, -1 if there is none
 };
 

@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::int64_t kAlignment = 64;  // one cache line; enough for every vector load
 
-std::int64_t aligned(std::int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+std::int64_t aligned(std::int64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 /// A run of memory from the first node that writes it to the last that touches it.
 struct Block {
@@ -24,9 +26,8 @@ struct Block {
 std::int64_t pack(std::vector<Block>& blocks) {
   std::vector<std::size_t> order(blocks.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) {
-    return blocks[a].bytes > blocks[b].bytes;
-  });
+  std::ranges::stable_sort(
+      order, [&](std::size_t a, std::size_t b) { return blocks[a].bytes > blocks[b].bytes; });
   std::int64_t end = 0;
   std::vector<std::size_t> placed;  // by ascending offset
   for (const std::size_t b : order) {

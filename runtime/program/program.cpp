@@ -8,12 +8,16 @@ namespace {
 
 std::string print_operand(const Operand& operand) {
   switch (operand.space) {
-    case Space::kArena: return fmt::format("arena+{} {}", operand.offset, operand.type.text());
-    case Space::kWeights: return fmt::format("weights[{}] {}", operand.offset, operand.type.text());
+    case Space::kArena:
+      return fmt::format("arena+{} {}", operand.offset, operand.type.text());
+    case Space::kWeights:
+      return fmt::format("weights[{}] {}", operand.offset, operand.type.text());
     case Space::kGradients:
       return fmt::format("gradients[{}] {}", operand.offset, operand.type.text());
-    case Space::kBuffer: return fmt::format("{} {}", operand.buffer, operand.type.text());
-    case Space::kNone: return "-";
+    case Space::kBuffer:
+      return fmt::format("{} {}", operand.buffer, operand.type.text());
+    case Space::kNone:
+      return "-";
   }
   return "?";
 }
@@ -51,7 +55,8 @@ std::string print(const Program& program) {
   auto line = std::back_inserter(text);
   for (std::size_t i = 0; i < program.instructions.size(); ++i) {
     const Instruction& instruction = program.instructions[i];
-    fmt::format_to(line, "{:4} {} ", i, instruction.stream == kComputeStream ? "compute" : "comm   ");
+    fmt::format_to(line, "{:4} {} ", i,
+                   instruction.stream == kComputeStream ? "compute" : "comm   ");
     switch (instruction.kind) {
       case InstructionKind::kOp:
         fmt::format_to(line, "{:24} {} <- {}{}", instruction.op->name(),
@@ -61,8 +66,12 @@ std::string print(const Program& program) {
       case InstructionKind::kAllReduce:
         fmt::format_to(line, "all_reduce sum           {}", print_operand(instruction.reduced));
         break;
-      case InstructionKind::kRecord: fmt::format_to(line, "record event {}", instruction.event); break;
-      case InstructionKind::kWait: fmt::format_to(line, "wait event {}", instruction.event); break;
+      case InstructionKind::kRecord:
+        fmt::format_to(line, "record event {}", instruction.event);
+        break;
+      case InstructionKind::kWait:
+        fmt::format_to(line, "wait event {}", instruction.event);
+        break;
     }
     fmt::format_to(line, "  # {}\n", instruction.label);
   }

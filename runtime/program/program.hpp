@@ -13,11 +13,11 @@ namespace ingot {
 
 /// The memory a value lies in.
 enum class Space : std::uint8_t {
-  kArena,     ///< offset in bytes; shared by all programs, contents die with the run
-  kWeights,   ///< offset in elements of the store, in the compute type
-  kGradients, ///< offset in elements of the store, f32
-  kBuffer,    ///< a named buffer of the run: inputs, outputs, state
-  kNone       ///< an absent optional input
+  kArena,      ///< offset in bytes; shared by all programs, contents die with the run
+  kWeights,    ///< offset in elements of the store, in the compute type
+  kGradients,  ///< offset in elements of the store, f32
+  kBuffer,     ///< a named buffer of the run: inputs, outputs, state
+  kNone        ///< an absent optional input
 };
 
 struct Operand {

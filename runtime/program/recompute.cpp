@@ -18,8 +18,9 @@ bool droppable(const GraphNode& node, Recompute mode) {
 /// Clones the dropped forward nodes of one layer, once, in front of its first backward node.
 class LayerCloner {
  public:
-  LayerCloner(Graph& graph, std::vector<GraphNode>& out, const std::map<ValueId, std::size_t>& producers,
-              const std::vector<GraphNode>& old, Recompute mode)
+  LayerCloner(Graph& graph, std::vector<GraphNode>& out,
+              const std::map<ValueId, std::size_t>& producers, const std::vector<GraphNode>& old,
+              Recompute mode)
       : graph_(graph), out_(out), producers_(producers), old_(old), mode_(mode) {}
 
   /// The value to read instead of `value`: a clone's output where it was dropped.

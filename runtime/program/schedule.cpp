@@ -29,8 +29,8 @@ class Scheduler {
       add_reductions(std::move(after_[n]));
     }
     if (communicated_) {
-      // What follows on the compute stream sees all reductions; the communication stream is FIFO, so
-      // its last event implies the others.
+      // What follows on the compute stream sees all reductions; the communication stream is FIFO,
+      // so its last event implies the others.
       const int event = program_.events++;
       add_event(InstructionKind::kRecord, kCommunicationStream, event, "reductions done");
       add_event(InstructionKind::kWait, kComputeStream, event, "reductions done");
@@ -66,8 +66,8 @@ class Scheduler {
       instruction.label = fmt::format("bucket {}", b);
       instruction.bucket = static_cast<int>(b);
       const Bucket& bucket = layout_.buckets[b];
-      instruction.reduced = {Space::kGradients, bucket.offset, "",
-                             {DType::kF32, Shape{bucket.count}}};
+      instruction.reduced = {
+          Space::kGradients, bucket.offset, "", {DType::kF32, Shape{bucket.count}}};
       after_[static_cast<std::size_t>(complete[b])].push_back(std::move(instruction));
     }
   }
@@ -132,7 +132,8 @@ class Scheduler {
         return {Space::kArena, plan_.offsets[static_cast<std::size_t>(id)], "", value.type};
       case Role::kInput:
       case Role::kState:
-      case Role::kOutput: return {Space::kBuffer, 0, value.name, value.type};
+      case Role::kOutput:
+        return {Space::kBuffer, 0, value.name, value.type};
     }
     return {};
   }

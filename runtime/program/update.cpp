@@ -15,9 +15,8 @@ std::vector<float> chunk_factors(const StoreLayout& layout, const OptimizerConfi
   std::vector<float> factors(static_cast<std::size_t>(layout.elements / kChunk * 2));
   for (std::size_t p = 0; p < layout.parameters.size(); ++p) {
     const ParameterSpec& parameter = layout.parameters[p];
-    const bool decays =
-        parameter.kind == ParameterKind::kMatrix ||
-        (parameter.kind == ParameterKind::kEmbedding && config.decay_embeddings);
+    const bool decays = parameter.kind == ParameterKind::kMatrix ||
+                        (parameter.kind == ParameterKind::kEmbedding && config.decay_embeddings);
     const std::int64_t first = layout.offsets[p] / kChunk;
     const std::int64_t chunks = (parameter.shape.count() + kChunk - 1) / kChunk;
     for (std::int64_t chunk = first; chunk < first + chunks; ++chunk) {
@@ -41,8 +40,7 @@ Graph build_update(const Registry& registry, const StoreLayout& layout,
   const ValueId factors = graph.add_value({DType::kF32, Shape{layout.elements / kChunk, 2}},
                                           store::kFactors, Role::kInput);
   const ValueId scalars = graph.add_value(step_scalars_type(), "scalars", Role::kInput);
-  const ValueId weights =
-      separate_weights ? state(store::kWeights, DType::kBf16) : kNoValue;
+  const ValueId weights = separate_weights ? state(store::kWeights, DType::kBf16) : kNoValue;
 
   const ValueId partials =
       graph.add("square_sums", {gradients}, {{"chunk", kChunk}}, "gradient norm").front();

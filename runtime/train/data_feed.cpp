@@ -81,8 +81,8 @@ std::vector<DataSource> training_sources(const Config& config) {
   return {{config.data.train, 1.0}};
 }
 
-/// The validation set's path, empty where there is none: a set that is named must exist, the default
-/// beside the training set may be missing.
+/// The validation set's path, empty where there is none: a set that is named must exist, the
+/// default beside the training set may be missing.
 std::string validation_set(const Config& config) {
   if (!config.data.validation.empty()) return config.data.validation;
   const std::string path = validation_path(config);
@@ -118,7 +118,8 @@ TableLoader table_loader(const Config& config, const std::vector<DataSource>& pa
 class TokenRunData final : public RunData {
  public:
   explicit TokenRunData(const Config& config)
-      : config_(config), loader_(token_loader(config, training_sources(config), SampleOrder::kShuffled)) {
+      : config_(config),
+        loader_(token_loader(config, training_sources(config), SampleOrder::kShuffled)) {
     const std::string validation = validation_set(config);
     if (!validation.empty()) {
       validation_.emplace(token_loader(config, {{validation, 1.0}}, SampleOrder::kSequential));
@@ -243,8 +244,9 @@ std::unique_ptr<EvaluationFeed> open_evaluation(const Config& config, const std:
   }
   TokenLoader loader = token_loader(config, paths, SampleOrder::kSequential);
   if (loader.vocabulary() > trained.model.vocabulary) {
-    fail(ExitCode::kBadData, "{}: vocabulary {}, but the model has {}: import it with its tokenizer",
-         path, loader.vocabulary(), trained.model.vocabulary);
+    fail(ExitCode::kBadData,
+         "{}: vocabulary {}, but the model has {}: import it with its tokenizer", path,
+         loader.vocabulary(), trained.model.vocabulary);
   }
   return std::make_unique<LoaderEvaluationFeed<TokenLoader>>(std::move(loader), config.batch.micro);
 }

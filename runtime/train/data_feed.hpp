@@ -1,5 +1,5 @@
-// The data of a run, whatever its kind: batches for training in the order of the sampler, batches of
-// the validation set once through, and what the data decides about the model.
+// The data of a run, whatever its kind: batches for training in the order of the sampler, batches
+// of the validation set once through, and what the data decides about the model.
 #pragma once
 
 #include <memory>

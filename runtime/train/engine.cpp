@@ -136,7 +136,9 @@ void Engine::run_micro(bool last) {
   (last ? *micro_last_ : *micro_).enqueue();
 }
 
-void Engine::run_update() { update_->enqueue(); }
+void Engine::run_update() {
+  update_->enqueue();
+}
 
 StepScalars Engine::finish_step() {
   device_.copy(*compute_, &scalars_, memory_.view(buffer::kScalars).data, sizeof scalars_);

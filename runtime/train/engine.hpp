@@ -38,8 +38,8 @@ class Engine {
   const ParameterStore& store() const { return *store_; }
   Stream& compute_stream() { return *compute_; }
 
-  /// Copies a batch into the input buffers once earlier work has read them. Names that the model does
-  /// not read are passed over.
+  /// Copies a batch into the input buffers once earlier work has read them. Names that the model
+  /// does not read are passed over.
   void load(std::span<const HostTensor> batch);
   /// Sets the scalars of a step, before its first micro batch.
   void begin_step(const StepScalars& scalars);
@@ -51,7 +51,8 @@ class Engine {
   /// Waits for the step and returns its scalars, sums made global.
   StepScalars finish_step();
 
-  /// Runs the loaded batch without gradients and waits; results are in sample_losses() and logits().
+  /// Runs the loaded batch without gradients and waits; results are in sample_losses() and
+  /// logits().
   void evaluate();
   std::span<const double> sample_losses() const;
   std::span<const float> logits() const;  ///< mlp only

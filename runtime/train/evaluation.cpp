@@ -31,7 +31,7 @@ std::vector<T> take(std::string_view& message) {
 
 /// What one rank found, by batch.
 struct Part {
-  std::vector<double> losses;  // per sample
+  std::vector<double> losses;   // per sample
   std::vector<double> counted;  // per batch
   std::vector<std::int32_t> labels;
   std::vector<float> logits;
@@ -70,8 +70,8 @@ EvaluationResult evaluate(Engine& engine, EvaluationFeed& feed, std::int64_t row
   if (exchange.rank() == 0) {
     std::vector<Part> parts;
     for (std::string_view rest : messages) {
-      parts.push_back({take<double>(rest), take<double>(rest), take<std::int32_t>(rest),
-                       take<float>(rest)});
+      parts.push_back(
+          {take<double>(rest), take<double>(rest), take<std::int32_t>(rest), take<float>(rest)});
     }
     double sum = 0;
     const auto width = static_cast<std::size_t>(rows);

@@ -1,5 +1,6 @@
-// Evaluation over the validation set, shared by all ranks: batch k is rank k mod R's, and the results
-// are put together in the order of the samples, so that they do not depend on the number of ranks.
+// Evaluation over the validation set, shared by all ranks: batch k is rank k mod R's, and the
+// results are put together in the order of the samples, so that they do not depend on the number of
+// ranks.
 #pragma once
 
 #include <optional>
@@ -11,12 +12,12 @@
 namespace ingot {
 
 struct EvaluationResult {
-  double loss = 0;              ///< mean over counted tokens or rows
+  double loss = 0;  ///< mean over counted tokens or rows
   double counted = 0;
   std::int64_t samples = 0;
   // Tables only.
-  std::vector<std::int32_t> labels;   ///< by sample, on rank 0
-  std::vector<float> logits;          ///< [samples, logits per row], on rank 0
+  std::vector<std::int32_t> labels;  ///< by sample, on rank 0
+  std::vector<float> logits;         ///< [samples, logits per row], on rank 0
   std::int64_t logits_per_row = 0;
 };
 

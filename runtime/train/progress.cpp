@@ -24,12 +24,12 @@ void Progress::show_start(const Engine& engine, const RunData& data) {
   table.add({"ranks", fmt::format("{} ({})", environment.ranks, environment.transport)});
   table.add({"precision", config_.train.precision});
   if (gpt) {
-    table.add({"model", fmt::format("gpt: {} layers, width {}, {} heads ({} kv), hidden {}",
-                                    model.layers, model.width, model.heads, model.kv_heads,
-                                    model.hidden)});
+    table.add(
+        {"model", fmt::format("gpt: {} layers, width {}, {} heads ({} kv), hidden {}", model.layers,
+                              model.width, model.heads, model.kv_heads, model.hidden)});
     table.add({"", fmt::format("{}, {}, {} positions, {} output, recompute {}", model.norm,
-                               model.activation, model.positions,
-                               model.tied ? "tied" : "separate", model.recompute)});
+                               model.activation, model.positions, model.tied ? "tied" : "separate",
+                               model.recompute)});
     table.add({"context", fmt::format("{}", model.context)});
     table.add({"vocabulary", fmt::format("{}", data.description().model.vocabulary)});
   } else {
@@ -41,9 +41,8 @@ void Progress::show_start(const Engine& engine, const RunData& data) {
   const StoreLayout& layout = engine.store().layout();
   table.add({"parameters", with_separators(layout.parameter_count())});
   table.add({"gradient buckets", fmt::format("{}", layout.buckets.size())});
-  table.add({"batch", fmt::format("{} = {} micro x {} ranks x {} accumulated",
-                                  plan_.global_batch, config_.batch.micro, environment.ranks,
-                                  plan_.accumulation)});
+  table.add({"batch", fmt::format("{} = {} micro x {} ranks x {} accumulated", plan_.global_batch,
+                                  config_.batch.micro, environment.ranks, plan_.accumulation)});
   table.add({"epoch", fmt::format("{} samples, {:.1f} steps", data.samples_per_epoch(),
                                   static_cast<double>(data.samples_per_epoch()) /
                                       static_cast<double>(plan_.global_batch))});
@@ -53,10 +52,11 @@ void Progress::show_start(const Engine& engine, const RunData& data) {
                                       config_.optimizer.learning_rate, config_.schedule.kind)});
   std::int64_t bytes = 0;
   for (const auto& [name, size] : engine.memory().table()) bytes += size;
-  table.add({"memory per rank", fmt::format("{} (arena {})", approximate_bytes(double(bytes)),
-                                            approximate_bytes(double(engine.memory().arena_bytes())))});
-  table.add({"matrix work", fmt::format("{} FLOP per step and rank",
-                                        approximate_count(matrix_flops_))});
+  table.add(
+      {"memory per rank", fmt::format("{} (arena {})", approximate_bytes(double(bytes)),
+                                      approximate_bytes(double(engine.memory().arena_bytes())))});
+  table.add(
+      {"matrix work", fmt::format("{} FLOP per step and rank", approximate_count(matrix_flops_))});
   console_->print(table.render());
 }
 
@@ -127,9 +127,10 @@ void Progress::finish(ExitCode code, std::int64_t step, bool saved) {
   if (!shows()) return;
   console_->finish();
   if (code == ExitCode::kPreempted) {
-    console_->print(fmt::format("stopped by a signal after step {}{}; start the same command again "
-                                "to go on\n",
-                                step, saved ? ", saved" : ""));
+    console_->print(
+        fmt::format("stopped by a signal after step {}{}; start the same command again "
+                    "to go on\n",
+                    step, saved ? ", saved" : ""));
   }
 }
 

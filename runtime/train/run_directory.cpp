@@ -18,7 +18,8 @@ namespace ingot {
 
 namespace {
 
-/// Takes an advisory lock that the kernel drops with the process, so that no crash leaves it behind.
+/// Takes an advisory lock that the kernel drops with the process, so that no crash leaves it
+/// behind.
 int lock_file(const std::string& path, mode_t mode) {
   const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, mode);
   if (descriptor < 0) {
@@ -38,8 +39,8 @@ int lock_file(const std::string& path, mode_t mode) {
   std::string who(owner, length > 0 ? static_cast<std::size_t>(length) : 0);
   while (!who.empty() && who.back() == '\n') who.pop_back();
   fail(ExitCode::kCannotWrite,
-       "{}: another run is writing here ({}): wait for it, or set another run.name or run.dir", path,
-       who.empty() ? "unknown" : who);
+       "{}: another run is writing here ({}): wait for it, or set another run.name or run.dir",
+       path, who.empty() ? "unknown" : who);
 }
 
 }  // namespace

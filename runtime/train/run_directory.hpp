@@ -1,4 +1,5 @@
-// The run's own folder: runs/<name>/{config.yaml, environment.json, metrics.jsonl, logs/, checkpoints/}.
+// The run's own folder: runs/<name>/{config.yaml, environment.json, metrics.jsonl, logs/,
+// checkpoints/}.
 #pragma once
 
 #include <string>
@@ -9,8 +10,8 @@ namespace ingot {
 
 /// What a run was computed with, for environment.json and, shortened, the fingerprint.
 struct Environment {
-  std::string device;       ///< description of rank 0's device
-  std::string isa;          ///< instruction set that matrix products use
+  std::string device;  ///< description of rank 0's device
+  std::string isa;     ///< instruction set that matrix products use
   std::string transport;
   int ranks = 1;
   int threads = 1;

@@ -44,7 +44,9 @@ SignalRequests::~SignalRequests() {
   }
 }
 
-bool SignalRequests::stop_requested() const { return stop_flag != 0; }
+bool SignalRequests::stop_requested() const {
+  return stop_flag != 0;
+}
 
 bool SignalRequests::take_save_request() {
   if (save_flag == 0) return false;

@@ -1,5 +1,5 @@
-// Signals that ask a run to save. The handlers only set flags; the loop reads them between steps and
-// all ranks agree through the step's sums, so that a signal to one rank acts on all.
+// Signals that ask a run to save. The handlers only set flags; the loop reads them between steps
+// and all ranks agree through the step's sums, so that a signal to one rank acts on all.
 //
 //   SIGTERM, SIGINT (first), SIGUSR2   finish the step, save, exit 77
 //   SIGUSR1                            save and go on

@@ -82,8 +82,8 @@ class Trainer {
     state_.tokenizer = parts_.data.description().tokenizer;
     state_.columns = parts_.data.description().columns;
     state_.config = render_yaml(config_);
-    state_.fingerprint = fmt::format("{}; micro batch {}; threads any",
-                                     parts_.environment.isa, config_.batch.micro);
+    state_.fingerprint =
+        fmt::format("{}; micro batch {}; threads any", parts_.environment.isa, config_.batch.micro);
   }
 
   StateView state_view(bool weights_only) {
@@ -121,7 +121,8 @@ class Trainer {
   }
 
   std::string resolve(const std::string& path) {
-    return resolve_checkpoint(path, [&](const std::string& text) { parts_.log.warning("{}", text); })
+    return resolve_checkpoint(path,
+                              [&](const std::string& text) { parts_.log.warning("{}", text); })
         .path;
   }
 
@@ -163,9 +164,10 @@ class Trainer {
              checkpoint.path, difference.what, difference.saved, difference.now);
       }
       if (rank() == 0) {
-        parts_.log.warning("resuming with another {}: '{}', before '{}'; results may differ in "
-                           "their last bits",
-                           difference.what, difference.now, difference.saved);
+        parts_.log.warning(
+            "resuming with another {}: '{}', before '{}'; results may differ in "
+            "their last bits",
+            difference.what, difference.now, difference.saved);
       }
     }
     load_state(checkpoint, state_view(false));
@@ -175,11 +177,12 @@ class Trainer {
     state_.tokens = checkpoint.training().tokens;
     state_.loss = checkpoint.training().loss;
     if (state_.samples != state_.step * plan_.global_batch) {
-      fail(ExitCode::kCheckpoint,
-           "{}: it was trained with another global batch ({} samples in {} steps, now {} per step): "
-           "set batch.global to {}",
-           checkpoint.path, state_.samples, state_.step, plan_.global_batch,
-           state_.step > 0 ? state_.samples / state_.step : 0);
+      fail(
+          ExitCode::kCheckpoint,
+          "{}: it was trained with another global batch ({} samples in {} steps, now {} per step): "
+          "set batch.global to {}",
+          checkpoint.path, state_.samples, state_.step, plan_.global_batch,
+          state_.step > 0 ? state_.samples / state_.step : 0);
     }
     parts_.log.info("resumed from {} at step {}", checkpoint.path, state_.step);
   }
@@ -199,10 +202,10 @@ class Trainer {
     scalars.counted = 0;
     scalars.stop_votes = signals_.stop_requested() ? 1 : 0;
     scalars.save_votes = signals_.take_save_request() ? 1 : 0;
-    scalars.time_votes = config_.train.wall_time > 0 &&
-                                 seconds_between(started_, begin) >= config_.train.wall_time
-                             ? 1
-                             : 0;
+    scalars.time_votes =
+        config_.train.wall_time > 0 && seconds_between(started_, begin) >= config_.train.wall_time
+            ? 1
+            : 0;
     engine_.begin_step(scalars);
     for (std::int64_t part = 0; part < plan_.accumulation; ++part) {
       const FeedBatch& batch = feed.next();
@@ -238,7 +241,8 @@ class Trainer {
   void handle_nonfinite(const StepScalars& result) {
     if (config_.train.on_nonfinite == "abort") {
       fail(ExitCode::kNonFinite,
-           "step {}: loss {}, gradient norm {}: not finite; the weights are as after step {} and the "
+           "step {}: loss {}, gradient norm {}: not finite; the weights are as after step {} and "
+           "the "
            "last checkpoint is untouched. Lower optimizer.learning_rate, look at the data, or set "
            "train.on_nonfinite: skip",
            state_.step, result.loss_sum / std::max(result.counted, 1.0), result.gradient_norm,
@@ -265,8 +269,7 @@ class Trainer {
     options.directory = parts_.directory.checkpoints();
     options.keep = config_.checkpoint.keep;
     options.private_files = config_.run.private_;
-    const SaveResult saved =
-        save_checkpoint(options, state_view(false), state_, parts_.exchange);
+    const SaveResult saved = save_checkpoint(options, state_view(false), state_, parts_.exchange);
     saved_step_ = state_.step;
     if (rank() != 0) return;
     for (const std::string& warning : saved.warnings) parts_.log.warning("{}", warning);

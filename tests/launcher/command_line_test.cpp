@@ -86,6 +86,7 @@ TEST(Mistakes, EndWith64AndAHint) {
   EXPECT_EQ(option.code, 64);
   EXPECT_THAT(option.error,
               AllOf(HasSubstr("did you mean '--prompt'"), HasSubstr("ingot generate --help")));
+  EXPECT_THAT(run({"data", "imprt", "x"}).error, HasSubstr("'imprt'; did you mean 'import'"));
   EXPECT_EQ(run({}).code, 64);
   EXPECT_EQ(run({"train"}).code, 64);
   EXPECT_EQ(run({"data"}).code, 64);

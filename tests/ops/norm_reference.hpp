@@ -10,12 +10,17 @@ struct NormReference {
   bool adds = false;    ///< inputs a and b instead of x; outputs begin with their sum
   std::int64_t columns = 1;
   double epsilon = 1e-5;
+  /// Rounds the sum to bf16 before it is normalised, as the op does; no function to differentiate.
+  bool rounds_sum = false;
 
   Values operator()(Values& in) const {
     const auto width = static_cast<std::size_t>(columns);
     const std::size_t parameters = adds ? 2 : 1;
     std::vector<double> x = in[0];
     for (std::size_t i = 0; adds && i < x.size(); ++i) x[i] += in[1][i];
+    for (double& value : x) {
+      if (rounds_sum) value = static_cast<float>(Bf16(static_cast<float>(value)));
+    }
     const std::vector<double>& gamma = in[parameters];
     const bool has_beta = in.size() > parameters + 1 && !in[parameters + 1].empty();
     std::vector<double> y(x.size());

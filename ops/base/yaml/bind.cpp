@@ -263,7 +263,9 @@ class Binder {
       refuse(mark, path, "'{}' is not available in this version of ingot; expected {}", node.text,
              expectation(key));
     }
-    if (!has(key.choices)) refuse_value(key, node, mark, path);
+    const bool named = !key.named_choice.empty() && node.text.starts_with(key.named_choice) &&
+                       node.text.size() > key.named_choice.size();
+    if (!named && !has(key.choices)) refuse_value(key, node, mark, path);
     value = node.text;
   }
 

@@ -52,6 +52,11 @@ Key Key::reserve(std::vector<std::string> values) && {
   return std::move(*this);
 }
 
+Key Key::or_named(std::string prefix) && {
+  named_choice = std::move(prefix);
+  return std::move(*this);
+}
+
 Key reserved(std::string name) {
   Key key;
   key.name = std::move(name);
@@ -71,8 +76,11 @@ std::string expectation(const Key& key) {
       return "number" + range_text(key.type, key.range);
     case Type::kText:
       return "text";
-    case Type::kChoice:
-      return join_alternatives(key.choices);
+    case Type::kChoice: {
+      std::vector<std::string> choices = key.choices;
+      if (!key.named_choice.empty()) choices.push_back(key.named_choice + "NAME");
+      return join_alternatives(choices);
+    }
     case Type::kBytes:
       return "size such as 16MiB" + range_text(key.type, key.range);
     case Type::kDuration:

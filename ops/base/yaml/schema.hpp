@@ -70,7 +70,8 @@ struct Key {
   Range range;
   std::vector<std::string> choices;
   std::vector<std::string> reserved_choices;  ///< values of a later version
-  std::shared_ptr<const Schema> schema;       ///< of a mapping or the elements of a list
+  std::string named_choice;  ///< "custom:": this and a name is a choice too; empty: there is none
+  std::shared_ptr<const Schema> schema;  ///< of a mapping or the elements of a list
   ListAccess list;
   bool is_required = false;
   std::vector<Condition> conditions;
@@ -82,6 +83,8 @@ struct Key {
   /// "as `heads`", "`runs/` and the name"
   Key default_is(std::string text) &&;
   Key reserve(std::vector<std::string> values) &&;
+  /// A choice beside those listed: `prefix` and a name that is checked where its meaning is known.
+  Key or_named(std::string prefix) &&;
 };
 
 struct Schema {

@@ -1,4 +1,6 @@
 // The losses and their gradients against the formulas in double, up to the vocabulary of GPT-2.
+#include <numeric>
+
 #include "tests/ops/op_check.hpp"
 #include "tests/ops/targets.hpp"
 
@@ -78,9 +80,8 @@ TEST_F(CrossEntropy, ItsGradientAgreesWithFiniteDifferencesOfTheSummedLoss) {
   const auto loss = [&](std::size_t element, double shift) {
     Values values = values_of(inputs);
     values[0][element] += shift;
-    double sum = 0;
-    for (const double value : reference(values)[0]) sum += value;
-    return sum;
+    const Values losses = reference(values);
+    return std::accumulate(losses[0].begin(), losses[0].end(), 0.0);
   };
   for (std::size_t i = 0; i < gradient.size(); ++i) {
     EXPECT_NEAR(gradient[i], (loss(i, 1e-4) - loss(i, -1e-4)) / 2e-4, 1e-5) << i;

@@ -64,6 +64,17 @@ TEST(LoadConfig, OverridesComeLast) {
               HasSubstr("command line: train.steps=abc: expected integer"));
 }
 
+TEST(LoadConfig, ActivationsOfPluginsAreNamedBehindAPrefix) {
+  const Config config = parse_config_text("model: {activation: custom:mine}\n", "x.yaml");
+  EXPECT_EQ(config.model.activation, "custom:mine");
+  EXPECT_EQ(parse_config_text(render_yaml(config), "x"), config) << render_yaml(config);
+  for (const char* text : {"custom:", "custom", "my:mine"}) {
+    EXPECT_THAT(refusal("run: {}\n", {fmt::format("model.activation=\"{}\"", text)}),
+                HasSubstr("expected gelu, swiglu, relu or custom:NAME"))
+        << text;
+  }
+}
+
 TEST(LoadConfig, FilesThatCannotBeReadSaySo) {
   try {
     load_config("/nonexistent/job.yaml");

@@ -71,6 +71,15 @@ TEST(Validate, KeysOfTheOtherModelKindAreRefused) {
   EXPECT_THAT(refusal({"schedule.decay_fraction=0.5"}), HasSubstr("schedule.kind is cosine"));
 }
 
+TEST(Validate, ActivationsOfPluginsNeedAPlugin) {
+  EXPECT_EQ(refusal({"model.activation=custom:mine"}),
+            "command line: model.activation=custom:mine: model.activation: 'custom:mine' is an op "
+            "of a plugin, but `plugins` names none; list the shared library that has it");
+  EXPECT_EQ(refusal({"model.activation=custom:mine", "plugins=[./mine.so]"}), "accepted");
+  EXPECT_THAT(refusal({"model.kind=mlp", "model.activation=custom:mine", "plugins=[./mine.so]"}),
+              HasSubstr("expected relu or gelu"));
+}
+
 TEST(Validate, TrainingNeedsDataAndAnEnd) {
   EXPECT_THAT(refusal({"train.steps=0"}), HasSubstr("training has no end"));
   EXPECT_THAT(refusal({"data.train="}), HasSubstr("no training data"));

@@ -100,9 +100,8 @@ TEST_P(GeneratorOfModel, RefusesTokensOutsideTheVocabulary) {
   EXPECT_THROW(generator.feed(std::span(&token, 1)), Error);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, GeneratorOfModel, ::testing::Bool(), [](const auto& model) {
-  return model.param ? "llama" : "gpt2";
-});
+INSTANTIATE_TEST_SUITE_P(Models, GeneratorOfModel, ::testing::Bool(),
+                         [](const auto& model) { return model.param ? "llama" : "gpt2"; });
 
 }  // namespace
 }  // namespace ingot

@@ -60,6 +60,7 @@ TEST_F(Tuning, RefusesADamagedFileAndDoesNotOverwriteIt) {
   for (const char* text :
        {"version: 2\n", "version: 1\nmachines: 7\n", "machines: []\n", "[[[[", "version: 1\nx: 1\n",
         "version: 1\nmachines: [{processor: a, isa: b, threads: 0}]\n",
+        "version: 1\nops: [{machine: 0, op: gelu}]\n",
         "version: 1\nmachines: [{processor: a, isa: b, threads: 1, copy: -1}]\n"}) {
     std::ofstream(path) << text;
     EXPECT_THROW(read_tuning(path), Error) << text;

@@ -56,13 +56,14 @@ TEST_F(PlanMemory, KeepsEveryValueUntilItsLastReaderInRandomGraphs) {
     Graph graph(registry_);
     std::vector<ValueId> values;
     for (int i = 0; i < 3; ++i) {
-      values.push_back(graph.add_value({DType::kU8, Shape{1 + int(random() % 300)}}, "x",
-                                       Role::kInput));
+      values.push_back(
+          graph.add_value({DType::kU8, Shape{1 + int(random() % 300)}}, "x", Role::kInput));
     }
     for (int n = 0; n < 40; ++n) {
       const char* const ops[] = {"f", "in_place"};
       std::vector<ValueId> inputs;
-      for (unsigned i = 0; i <= random() % 3; ++i) inputs.push_back(values[random() % values.size()]);
+      for (unsigned i = 0; i <= random() % 3; ++i)
+        inputs.push_back(values[random() % values.size()]);
       values.push_back(graph.add(ops[random() % 2], inputs, {}, "node").front());
     }
     std::vector<std::int64_t> workspaces(graph.nodes.size());

@@ -16,8 +16,7 @@ struct Chain {
     ValueId x = graph.add_value({DType::kF32, Shape{kChunk}}, "x", Role::kInput);
     for (int layer = 0; layer < layers; ++layer) {
       graph.set_scope("", layer);
-      const ValueId w =
-          graph.add_value({DType::kF32, Shape{kChunk}}, "w", Role::kParameter, layer);
+      const ValueId w = graph.add_value({DType::kF32, Shape{kChunk}}, "w", Role::kParameter, layer);
       parameters.push_back({.name = "w", .shape = Shape{kChunk}, .layer = layer});
       x = graph.add("f", {x, w}, {}, "f").front();
     }

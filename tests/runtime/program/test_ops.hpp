@@ -26,10 +26,11 @@ class SameShape : public Op {
   void backward(BackwardBuilder& builder) const override {
     for (int i = 0; i < 4; ++i) {
       if (builder.wanted(i)) {
-        builder.emit("grad", {builder.input(i), builder.output_gradient(0) == kNoValue
-                                                    ? builder.input(i)
-                                                    : builder.output_gradient(0)},
-                     {}, {i});
+        builder.emit(
+            "grad",
+            {builder.input(i), builder.output_gradient(0) == kNoValue ? builder.input(i)
+                                                                      : builder.output_gradient(0)},
+            {}, {i});
       }
     }
   }

@@ -33,7 +33,9 @@ class EngineOfModel : public ::testing::TestWithParam<ModelCase> {
   }
 };
 
-std::vector<float> copy(std::span<const float> values) { return {values.begin(), values.end()}; }
+std::vector<float> copy(std::span<const float> values) {
+  return {values.begin(), values.end()};
+}
 
 void expect_same_bits(std::span<const float> a, std::span<const float> b, const char* what) {
   ASSERT_EQ(a.size(), b.size());
@@ -53,7 +55,8 @@ TEST_P(EngineOfModel, HasTheGradientOfItsLoss) {
     const auto first = static_cast<std::size_t>(layout.offsets[p]);
     const auto count = static_cast<std::size_t>(layout.parameters[p].shape.count());
     double squared = 0;
-    for (std::size_t e = first; e < first + count; ++e) squared += double(gradient[e]) * gradient[e];
+    for (std::size_t e = first; e < first + count; ++e)
+      squared += double(gradient[e]) * gradient[e];
     ASSERT_GT(squared, 0) << layout.parameters[p].name;
     const double step = 2e-2 / std::sqrt(squared);
     const auto loss_at = [&](double along) {
@@ -104,7 +107,9 @@ TEST_P(EngineOfModel, AccumulatesMicroBatchesToTheGradientOfOneBigBatch) {
   test::RandomBatch joined = batch(1);
   const test::RandomBatch second = batch(2, 3, 3);
   const double loss_parts = parts.gradients({joined, second});
-  const auto append = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+  const auto append = [](auto& to, const auto& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
   append(joined.tokens, second.tokens);
   append(joined.targets, second.targets);
   append(joined.positions, second.positions);

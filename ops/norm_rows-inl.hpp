@@ -4,11 +4,11 @@
 //
 // A row is walked two or three times, but comes from memory once: it stays in the first cache.
 
-#if defined(INGOT_OPS_LAYERNORM_NORM_ROWS_INL_HPP) == defined(HWY_TARGET_TOGGLE)
-#ifdef INGOT_OPS_LAYERNORM_NORM_ROWS_INL_HPP
-#undef INGOT_OPS_LAYERNORM_NORM_ROWS_INL_HPP
+#if defined(INGOT_OPS_NORM_ROWS_INL_HPP) == defined(HWY_TARGET_TOGGLE)
+#ifdef INGOT_OPS_NORM_ROWS_INL_HPP
+#undef INGOT_OPS_NORM_ROWS_INL_HPP
 #else
-#define INGOT_OPS_LAYERNORM_NORM_ROWS_INL_HPP
+#define INGOT_OPS_NORM_ROWS_INL_HPP
 #endif
 
 #include <hwy/highway.h>
@@ -54,33 +54,34 @@ HWY_INLINE void norm_forward_rows(const NormForward<T>& norm, std::int64_t begin
   const float scale = 1.0F / static_cast<float>(columns);
   for (std::int64_t row = begin; row < end; ++row) {
     const T* x = norm.x + row * columns;
-    auto total = hn::Zero(d);  // of x, or of x^2 where not centred
-    const auto count = [&](Floats value) HWY_ATTR {
-      total = kCentred ? hn::Add(total, value) : hn::MulAdd(value, value, total);
+    // A term of the sum of x, or of x^2 where not centred.
+    const auto count = [&](Floats value, Floats sum) HWY_ATTR {
+      return kCentred ? hn::Add(sum, value) : hn::MulAdd(value, value, sum);
     };
+    auto total = hn::Zero(d);
     if (norm.add != nullptr) {
       const T* add = norm.add + row * columns;
-      T* sum = norm.sum + row * columns;
-      for_each_vector(d, columns, [&](std::int64_t i, auto extent) HWY_ATTR {
+      T* kept = norm.sum + row * columns;
+      total = sum_vectors(d, columns, [&](std::int64_t i, auto extent, Floats sum) HWY_ATTR {
         // The sum is what later ops read, so it is normalised as it is stored.
         const auto added = hn::Add(load(d, x + i, extent), load(d, add + i, extent));
-        store(d, added, sum + i, extent);
-        count(as_stored(d, added, sum));
+        store(d, added, kept + i, extent);
+        return count(as_stored(d, added, kept), sum);
       });
-      x = sum;
+      x = kept;
     } else {
-      for_each_vector(d, columns,
-                      [&](std::int64_t i, auto extent) HWY_ATTR { count(load(d, x + i, extent)); });
+      total = sum_vectors(d, columns, [&](std::int64_t i, auto extent, Floats sum) HWY_ATTR {
+        return count(load(d, x + i, extent), sum);
+      });
     }
     float mean = 0;
     if (kCentred) {
       mean = sum_of_lanes(d, total) * scale;
       norm.mean[row] = mean;
-      total = hn::Zero(d);
       const auto centre = hn::Set(d, mean);
-      for_each_vector(d, columns, [&](std::int64_t i, auto extent) HWY_ATTR {
+      total = sum_vectors(d, columns, [&](std::int64_t i, auto extent, Floats sum) HWY_ATTR {
         const auto distance = fill_rest(d, hn::Sub(load(d, x + i, extent), centre), 0.0F, extent);
-        total = hn::MulAdd(distance, distance, total);
+        return hn::MulAdd(distance, distance, sum);
       });
     }
     const float rstd = 1.0F / std::sqrt(sum_of_lanes(d, total) * scale + norm.epsilon);
