@@ -78,6 +78,10 @@ $short && rm -f -- "$text"
 step "done"
 echo "The run is in $run"
 echo "More text: $ingot generate $run --prompt '...'"
-if [[ -n $check && -f $check ]]; then
-  "$python" "$check" "$run"
+if [[ -n $check && -f $check ]] && command -v "$python" >/dev/null; then
+  echo
+  code=0
+  "$python" "$check" "$run" || code=$?
+  # 64: a machine so slow that the time ended the run before the first recorded step.
+  ((code == 64)) || exit "$code"
 fi

@@ -40,6 +40,11 @@ constexpr GroupSummary kGroups[] = {{"data", "Make and look at data sets"},
                                     {"config", "Check and show configurations"},
                                     {"bench", "Measure this machine"}};
 
+std::string full_name(const CLI::App& app) {
+  return app.get_parent() == nullptr ? app.get_name()
+                                     : full_name(*app.get_parent()) + " " + app.get_name();
+}
+
 /// The parser and what it found.
 struct CommandLine {
   CLI::App app{kDescription, "ingot"};
@@ -86,7 +91,11 @@ struct CommandLine {
       }
       about = below.front();
     }
-    std::fputs(about->help(about == &app ? "" : "ingot " + topic.front()).c_str(), stdout);
+    // CLI::App::help() of a command that was parsed would explain the one parsed last: `help`.
+    std::fputs(about->get_formatter()
+                   ->make_help(about, full_name(*about), CLI::AppFormatMode::Normal)
+                   .c_str(),
+               stdout);
     return 0;
   }
 
@@ -115,11 +124,6 @@ const CLI::App* deepest(const CLI::App& app) {
   const CLI::App* at = &app;
   while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
   return at;
-}
-
-std::string full_name(const CLI::App& app) {
-  return app.get_parent() == nullptr ? app.get_name()
-                                     : full_name(*app.get_parent()) + " " + app.get_name();
 }
 
 /// The message of a command line that does not parse.
@@ -216,7 +220,7 @@ int run_command_line(const std::vector<std::string>& arguments) {
     }
     const CLI::App& command = *deepest(line.app);
     return report(ExitCode::kUsage,
-                  fmt::format("{}\nrun `{} --help` for what is accepted",
+                  fmt::format("{} (`{} --help` tells what is accepted)",
                               explain(error, command, arguments), full_name(command)));
   } catch (const Error& error) {
     return report(error.code(), error.what());

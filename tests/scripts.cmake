@@ -1,4 +1,5 @@
-# Tests that are scripts: the structure of the tree, and the examples in their short form.
+# Tests that are scripts: the structure of the tree, the command as users mistake it, and the
+# examples in their short form.
 find_program(DEBIAN_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
 find_program(CLANG_FORMAT clang-format-14)
 
@@ -15,6 +16,12 @@ if(CLANG_FORMAT)
   set_tests_properties(structure.format PROPERTIES LABELS "structure" TIMEOUT 120)
 endif()
 
+if(DEBIAN_PYTHON AND TARGET ingot)
+  add_test(NAME launcher.errors COMMAND ${DEBIAN_PYTHON}
+    ${PROJECT_SOURCE_DIR}/tests/launcher/errors_test.py $<TARGET_FILE:ingot> ${MPIEXEC_EXECUTABLE})
+  set_tests_properties(launcher.errors PROPERTIES LABELS "mpi" TIMEOUT 600 PROCESSORS 2)
+endif()
+
 # Each example with its own folder for data and runs, below the build tree.
 function(ingot_example name script)
   set(runs ${PROJECT_BINARY_DIR}/example-runs/${name})
@@ -26,4 +33,11 @@ if(TARGET ingot)
   ingot_example(gpt-text quickstart.sh)
   ingot_example(fraud-detection fraud-detection/run.sh)
   ingot_example(custom-op custom-op/run.sh)
+  if(DEBIAN_PYTHON)
+    # The quickstart's loss falls to what the recorded run says.
+    add_test(NAME golden.quickstart
+      COMMAND ${DEBIAN_PYTHON} ${PROJECT_SOURCE_DIR}/tests/golden/short_quickstart.py
+        $<TARGET_FILE:ingot> ${PROJECT_BINARY_DIR}/example-runs/golden ${INGOT_MPIRUN})
+    set_tests_properties(golden.quickstart PROPERTIES LABELS "mpi" TIMEOUT 300 PROCESSORS 2)
+  endif()
 endif()

@@ -15,7 +15,7 @@ case "${1:-}" in
   "") ;;
   --short)
     rows=20000
-    overrides=(train.steps=60 schedule.warmup=5 evaluate.every=0)
+    overrides=(train.steps=200 schedule.warmup=20 evaluate.every=0)
     ;;
   -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 0 ;;
   *) echo "run.sh: unknown option '$1'; there is --short" >&2 && exit 64 ;;

@@ -236,7 +236,7 @@ std::unique_ptr<EvaluationFeed> open_evaluation(const Config& config, const std:
     if (describe_columns(loader.header()) != trained.columns) {
       fail(ExitCode::kBadData,
            "{}: its columns, categories or standardisation differ from those of the set that the "
-           "model was trained on: import both in one go, or the new rows with --like",
+           "model was trained on: import all rows in one go and let --validation split them",
            path);
     }
     return std::make_unique<LoaderEvaluationFeed<TableLoader>>(std::move(loader),

@@ -1,6 +1,7 @@
 // The command line: exit codes, hints, and the generated reference.
 #include "launcher/command_line.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -67,8 +68,15 @@ TEST(Help, IsThereForEveryCommandAndEndsWithZero) {
     EXPECT_THAT(help.out, HasSubstr(entry.summary)) << entry.name;
     words.pop_back();
     words.insert(words.begin(), "help");
-    EXPECT_THAT(run(words).out, HasSubstr(entry.summary)) << entry.name;
+    EXPECT_THAT(run(words).out, AllOf(HasSubstr(entry.summary),
+                                      HasSubstr(fmt::format("Usage: ingot {} ", entry.name))))
+        << entry.name;
   }
+}
+
+TEST(Help, OfTheProgramListsTheCommands) {
+  EXPECT_EQ(run({"help"}).out, run({"--help"}).out);
+  EXPECT_THAT(run({"help"}).out, AllOf(HasSubstr("Usage: ingot "), HasSubstr("evaluate")));
 }
 
 TEST(Version, IsPrinted) {
