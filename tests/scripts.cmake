@@ -17,9 +17,12 @@ if(CLANG_FORMAT)
 endif()
 
 if(DEBIAN_PYTHON AND TARGET ingot)
-  add_test(NAME launcher.errors COMMAND ${DEBIAN_PYTHON}
-    ${PROJECT_SOURCE_DIR}/tests/launcher/errors_test.py $<TARGET_FILE:ingot> ${MPIEXEC_EXECUTABLE})
-  set_tests_properties(launcher.errors PROPERTIES LABELS "mpi" TIMEOUT 600 PROCESSORS 2)
+  foreach(name errors resume)
+    add_test(NAME launcher.${name} COMMAND ${DEBIAN_PYTHON}
+      ${PROJECT_SOURCE_DIR}/tests/launcher/${name}_test.py $<TARGET_FILE:ingot>
+      ${MPIEXEC_EXECUTABLE})
+    set_tests_properties(launcher.${name} PROPERTIES LABELS "mpi" TIMEOUT 600 PROCESSORS 2)
+  endforeach()
 endif()
 
 # Each example with its own folder for data and runs, below the build tree.

@@ -184,6 +184,7 @@ class Trainer {
           checkpoint.path, state_.samples, state_.step, plan_.global_batch,
           state_.step > 0 ? state_.samples / state_.step : 0);
     }
+    if (checkpoint.path.starts_with(parts_.directory.checkpoints())) saved_step_ = state_.step;
     parts_.log.info("resumed from {} at step {}", checkpoint.path, state_.step);
   }
 
