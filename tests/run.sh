@@ -5,7 +5,7 @@
 #   structure  1   arrows between folders, lengths, clang-format
 #   release   10   build       tests  7   every ctest: units, mpi, golden curves, examples in short
 #   asan       9   AddressSanitizer and UBSan: build, unit tests, a 2-rank smoke run
-#   tsan       6   ThreadSanitizer on streams and pools, the data pipeline and the collectives
+#   tsan       6   ThreadSanitizer on streams and pools and the collectives
 #   fuzz       6   20 s per fuzzer
 #
 #   tests/run.sh [PART ...]      default: all of them
@@ -47,8 +47,7 @@ for name in "${parts[@]}"; do
       ;;
     tsan)
       part "tsan" 6 tsan \
-        'test_device\|test_runtime_data\|test_collectives\|[a-z_]*communicator_mpi_test' \
-        '^(device|runtime_data|collectives)\.|communicator_mpi_test\.[23]_'
+        'test_device\|[a-z_]*communicator_mpi_test' '^device\.|communicator_mpi_test\.[23]_'
       ;;
     fuzz)
       part "fuzz build" 4 build_fuzzers

@@ -12,7 +12,9 @@ template <typename T>
 void append(std::string& message, const std::vector<T>& values) {
   const auto count = static_cast<std::uint64_t>(values.size());
   message.append(reinterpret_cast<const char*>(&count), sizeof count);
-  message.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+  if (!values.empty()) {
+    message.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+  }
 }
 
 /// Takes an array off the front of a message that append() wrote.
@@ -24,7 +26,7 @@ std::vector<T> take(std::string_view& message) {
   message.remove_prefix(sizeof count);
   ensure(count <= message.size() / sizeof(T), "a complete message of another rank");
   std::vector<T> values(count);
-  std::memcpy(values.data(), message.data(), count * sizeof(T));
+  if (count > 0) std::memcpy(values.data(), message.data(), count * sizeof(T));
   message.remove_prefix(count * sizeof(T));
   return values;
 }
