@@ -128,7 +128,8 @@ TEST(ByteLevelBpe, GivesAnyBytesBack) {
                                            "\xC5",
                                            "\xBF",
                                            "<|endoftext|>"};
-  for (const json& each : recorded_cases()["cases"]) {
+  const json recorded = recorded_cases();
+  for (const json& each : recorded["cases"]) {
     const auto tokenizer = restore_tokenizer(each["tokenizer"].dump());
     for (int round = 0; round < 300; ++round) {
       std::string text;
@@ -147,7 +148,8 @@ TEST(ByteLevelBpe, GivesAnyBytesBack) {
 }
 
 TEST(ByteLevelBpe, ComesBackFromItsSerialisedTextWithTheSameText) {
-  for (const json& each : recorded_cases()["cases"]) {
+  const json recorded = recorded_cases();
+  for (const json& each : recorded["cases"]) {
     const auto tokenizer = restore_tokenizer(each["tokenizer"].dump());
     const std::string text = tokenizer->serialise();
     EXPECT_EQ(restore_tokenizer(text)->serialise(), text);
