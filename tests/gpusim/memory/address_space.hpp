@@ -1,0 +1,78 @@
+// The memory that simulated programs see. Device addresses lie in a range reserved without access,
+// so that the host faults when it touches them; the same pages are mapped once more, readable and
+// writable, at a constant distance for the simulator. Pinned and managed memory come from the same
+// range and are accessible at their own address too. Backed by memfd, so that a peer process can
+// map it.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace gpusim {
+
+enum class MemoryKind : std::uint8_t { kDevice, kPinned, kManaged, kRegistered, kPeer };
+
+/// One block of memory that a program allocated. Objects are never destroyed while the process
+/// lives: a freed one stays findable (and its addresses unused) so that a late access can be named.
+struct Allocation {
+  std::uint64_t begin = 0;
+  std::uint64_t bytes = 0;
+  MemoryKind kind = MemoryKind::kDevice;
+  int device = 0;             ///< where it lies (kPinned: the device current at allocation)
+  std::byte* host = nullptr;  ///< where the simulator reads and writes `begin`
+  /// One bit per byte: was it ever written? Null where not tracked. Word i covers bytes
+  /// [begin + 64 i, begin + 64 i + 64). Shared with peer processes like the memory itself.
+  std::atomic<std::uint64_t>* initialised = nullptr;
+  std::atomic<bool> live{true};
+  std::string label;       ///< "cudaMalloc #12", "variable counter"
+  bool read_only = false;  ///< .const variables
+
+  bool contains(std::uint64_t address, std::uint64_t count) const {
+    return address >= begin && count <= bytes && address - begin <= bytes - count;
+  }
+  std::byte* at(std::uint64_t address) const { return host + (address - begin); }
+  void mark_initialised(std::uint64_t address, std::uint64_t count) const;
+  bool is_initialised(std::uint64_t address, std::uint64_t count) const;
+};
+
+/// Windows of the generic address space, inside the reserved range: a generic access tests address
+/// bits 40 and up once. Global addresses lie between kGlobalBase and kGlobalEnd.
+constexpr std::uint64_t kAddressBase = 0x2000'0000'0000;
+constexpr std::uint64_t kGlobalBase = kAddressBase;
+constexpr std::uint64_t kGlobalEnd = kAddressBase + (1ULL << 40);
+constexpr std::uint64_t kSharedWindow =
+    kAddressBase + (2ULL << 40);                                     ///< + block slot * kSharedSlot
+constexpr std::uint64_t kSharedSlot = 256 * 1024;                    ///< bytes per block slot
+constexpr std::uint64_t kLocalWindow = kAddressBase + (3ULL << 40);  ///< + thread's local offset
+/// Fake code addresses: function i of a module instance has kFunctionBase + (instance << 24) + 16
+/// i.
+constexpr std::uint64_t kFunctionBase = 0x1000'0000'0000;
+
+class AddressSpace {
+ public:
+  /// The one of this process; created at first use, never destroyed.
+  static AddressSpace& instance();
+
+  /// Null with `device`'s memory exhausted. Fresh device memory is poisoned and uninitialised;
+  /// pinned and managed memory is zero. Aligned to 512 bytes, with a gap to the next block.
+  Allocation* allocate(std::uint64_t bytes, MemoryKind kind, int device, std::string label);
+  void release(Allocation& allocation);
+  /// The live or freed block that holds `address`, else null. Callable from any thread, lock-free.
+  Allocation* find(std::uint64_t address) const;
+  /// Ordinary host memory that cudaHostRegister made known.
+  Allocation* register_host(void* data, std::uint64_t bytes, int device);
+
+  std::uint64_t used(int device) const;
+  std::vector<Allocation*> live() const;  ///< for leak reports
+
+ private:
+  AddressSpace();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace gpusim
