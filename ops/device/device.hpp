@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,6 +29,9 @@ class Event {
   virtual void synchronize() = 0;
   /// Steady-clock seconds at which the last record was reached; valid once done() is true.
   virtual double seconds() const = 0;
+  /// Seconds between the last records of `earlier` and of this event, both done and of one device;
+  /// finer than the difference of their seconds() where the device has a clock of its own.
+  virtual double seconds_since(const Event& earlier) const { return seconds() - earlier.seconds(); }
 };
 
 /// A host function of a stream's order, with its argument.
@@ -42,13 +46,28 @@ class Stream {
   /// is dropped and synchronize() throws it.
   virtual void call(HostFunction function, void* context) = 0;
   virtual void record(Event& event) = 0;
+  /// Records an event for the host to wait for or to read the time of. Outside of a Recording it is
+  /// record(); within one, record() orders streams only, and mark() leaves a time at each replay.
+  virtual void mark(Event& event) { record(event); }
+  /// Whether what is enqueued is being recorded instead of started (see Device::record).
+  virtual bool recording() const { return false; }
   /// Later work of this stream begins after the event's last record at the time of this call.
   virtual void wait(Event& event) = 0;
   /// Blocks until all work enqueued so far is done; throws the first error of that work.
   virtual void synchronize() = 0;
 };
 
-/// Owned device memory, aligned to 4096 bytes and zero when new.
+/// Work of one or more streams that is started as a whole, as often as wanted: a CUDA graph.
+/// Everything that the recorded calls were given must outlive it.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  /// Starts the work in the order of `stream`; it may be started again before it is done.
+  virtual void replay(Stream& stream) = 0;
+};
+
+/// Owned memory of a device, or of the host for it. The CPU device's is aligned to a page and zero
+/// when new; that of others is aligned to 256 bytes and its contents are undefined.
 class Buffer {
  public:
   Buffer() = default;
@@ -76,11 +95,29 @@ class Device {
   virtual DeviceKind kind() const = 0;
   /// One line for tables and logs: "cpu, 2 threads, AVX2".
   virtual std::string description() const = 0;
+  /// Whether the host may read and write what allocate() returns. Where it may not, contents go
+  /// through copy() and memory of allocate_host().
+  virtual bool host_visible() const { return true; }
+  /// A stream called "communication" goes first where the device has priorities.
   virtual std::unique_ptr<Stream> create_stream(const std::string& name) = 0;
   virtual std::unique_ptr<Event> create_event() = 0;
   /// Memory for a whole arena; called while a run starts, never during a step.
   /// Throws Error(kGpu or kInternal) naming `label` where the memory cannot be had.
   virtual Buffer allocate(std::int64_t bytes, const std::string& label) = 0;
+  /// Host memory that copies to and from the device run fastest with (CUDA: pinned), to be
+  /// allocated while a run starts.
+  virtual Buffer allocate_host(std::int64_t bytes, const std::string& label) {
+    return allocate(bytes, label);
+  }
+  /// Bytes that allocate() could still give out; the largest number where that is not known.
+  virtual std::int64_t available_bytes() const { return std::numeric_limits<std::int64_t>::max(); }
+  /// Records what `enqueue` puts on `origin`, and on streams that come to wait for events of it and
+  /// that it waits for in the end. Null, without calling it, where the device has no such thing:
+  /// the caller then enqueues the work itself each time.
+  virtual std::unique_ptr<Recording> record(Stream& /*origin*/, const std::string& /*name*/,
+                                            const std::function<void()>& /*enqueue*/) {
+    return nullptr;
+  }
   /// Copies between any two of host and this device's memory, in the stream's order.
   virtual void copy(Stream& stream, void* to, const void* from, std::int64_t bytes) = 0;
   virtual void fill_zero(Stream& stream, void* to, std::int64_t bytes) = 0;

@@ -1,0 +1,65 @@
+// One GPU as a device. Memory is cudaMalloc's, host memory is pinned, and work can be recorded into
+// CUDA graphs. Nothing here decides which GPU a rank takes: see launcher/device.hpp.
+#pragma once
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "ops/device/device.hpp"
+
+namespace ingot::cuda {
+
+class CudaDevice final : public Device {
+ public:
+  /// Throws Error(kGpu) where the GPU cannot be used. Streams, events and recordings are destroyed
+  /// before their device; buffers may outlive it.
+  explicit CudaDevice(int ordinal);
+  ~CudaDevice() override;
+  CudaDevice(const CudaDevice&) = delete;
+  CudaDevice& operator=(const CudaDevice&) = delete;
+
+  DeviceKind kind() const override { return DeviceKind::kCuda; }
+  std::string description() const override;
+  bool host_visible() const override { return false; }
+  std::unique_ptr<Stream> create_stream(const std::string& name) override;
+  std::unique_ptr<Event> create_event() override;
+  Buffer allocate(std::int64_t bytes, const std::string& label) override;
+  Buffer allocate_host(std::int64_t bytes, const std::string& label) override;
+  std::int64_t available_bytes() const override;
+  std::unique_ptr<Recording> record(Stream& origin, const std::string& name,
+                                    const std::function<void()>& enqueue) override;
+  void copy(Stream& stream, void* to, const void* from, std::int64_t bytes) override;
+  void fill_zero(Stream& stream, void* to, std::int64_t bytes) override;
+  std::int64_t allocated_bytes() const override;
+
+  int ordinal() const { return ordinal_; }
+  const cudaDeviceProp& properties() const { return properties_; }
+  /// Made at the first use, then kept: one for all streams, since Lt takes the stream per call.
+  cublasLtHandle_t cublaslt();
+  /// Makes this GPU the calling thread's.
+  void make_current() const;
+
+ private:
+  struct Blocks;
+
+  int ordinal_;
+  cudaDeviceProp properties_{};
+  std::shared_ptr<Blocks> blocks_;
+  cudaEvent_t origin_ = nullptr;  ///< reached at origin_seconds_
+  double origin_seconds_ = 0;
+  std::once_flag cublaslt_once_;
+  cublasLtHandle_t cublaslt_ = nullptr;
+};
+
+/// The stream that a Stream of this device stands for.
+cudaStream_t native(Stream& stream);
+/// The CUDA device behind a Device; an internal error for any other.
+CudaDevice& cuda_device(Device& device);
+
+}  // namespace ingot::cuda
