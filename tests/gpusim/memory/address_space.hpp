@@ -30,6 +30,7 @@ struct Allocation {
   std::atomic<bool> live{true};
   std::string label;       ///< "cudaMalloc #12", "variable counter"
   bool read_only = false;  ///< .const variables
+  bool internal = false;   ///< not the program's (variables of modules): no leak
 
   bool contains(std::uint64_t address, std::uint64_t count) const {
     return address >= begin && count <= bytes && address - begin <= bytes - count;
@@ -65,9 +66,30 @@ class AddressSpace {
   Allocation* find(std::uint64_t address) const;
   /// Ordinary host memory that cudaHostRegister made known.
   Allocation* register_host(void* data, std::uint64_t bytes, int device);
+  /// "4 bytes behind the end of cudaMalloc #12 (1024 bytes)", "inside cudaMalloc #3, freed", or
+  /// "no memory of a device": for reports about an address that may not be used.
+  std::string describe(std::uint64_t address) const;
+
+  /// What a peer process needs to map a block: see import_block. Valid while the block lives.
+  struct PeerHandle {
+    std::uint64_t magic = 0;
+    std::int32_t process = 0;
+    std::int32_t memory_descriptor = 0;  ///< in the exporting process
+    std::int32_t shadow_descriptor = 0;
+    std::int32_t device = 0;
+    std::uint64_t offset = 0;  ///< of the block in the memory descriptor
+    std::uint64_t bytes = 0;
+    std::uint64_t start_time = 0;  ///< of the process, against reuse of its number
+    std::uint64_t inode = 0;       ///< of the memory descriptor
+  };
+  PeerHandle export_block(const Allocation& allocation) const;
+  /// Maps a block of another process; kind kPeer. Null with `why` where that cannot be done.
+  Allocation* import_block(const PeerHandle& handle, std::string& why);
 
   std::uint64_t used(int device) const;
   std::vector<Allocation*> live() const;  ///< for leak reports
+  /// The descriptor behind device, pinned and managed memory.
+  int descriptor() const;
 
  private:
   AddressSpace();
