@@ -320,7 +320,7 @@ __global__ void __launch_bounds__(BackwardShape<kHead>::kThreads)
   const __nv_bfloat16* values = rows_of(a.value, batch, group, head_size);
   const auto copy_tile = [&](int tile) {
     const std::int64_t key = static_cast<std::int64_t>(tile) * Shape::kWalked;
-    const int valid = tokens - tile * Shape::kWalked;
+    const int valid = span.end - tile * Shape::kWalked;
     const std::uint32_t buffer = (tile & 1) * Shape::kWalkedBytes;
     Rows::template copy<Shape::kThreads>(key_tiles + buffer, keys + key * a.key.row, a.key.row,
                                          Shape::kWalked, valid, head_size);

@@ -105,9 +105,10 @@ __global__ void __launch_bounds__(ForwardShape<kHead>::kThreads)
   const LaneRows<kRowTiles> rows(a.mask, batch, query + warp_row, sizes.queries, sizes.keys, lane);
   const int first_tile = span.first / kKeys;
   const int end_tile = (span.end + kKeys - 1) / kKeys;
+  // Keys past the last visible one are not read: in a cache nobody has written them yet.
   const auto copy_tile = [&](int tile) {
     const std::int64_t key = static_cast<std::int64_t>(tile) * kKeys;
-    const int valid = sizes.keys - tile * kKeys;
+    const int valid = span.end - tile * kKeys;
     const std::uint32_t buffer = (tile & 1) * Shape::kKeyBytes;
     Rows::template copy<Shape::kThreads>(key_tiles + buffer, keys + key * a.key.row, a.key.row,
                                          kKeys, valid, head_size);

@@ -201,13 +201,13 @@ __global__ void __launch_bounds__(kPlainThreads, 1)
   for (int key = span.first / Shape::kWalked * Shape::kWalked; key < span.end;
        key += Shape::kWalked) {
     __syncthreads();
-    Tile::fill(walked_tile, values + key * a.value.row, a.value.row, Shape::kWalked, tokens - key,
+    Tile::fill(walked_tile, values + key * a.value.row, a.value.row, Shape::kWalked, span.end - key,
                head_size);
     __syncthreads();
     float change[kR][kC];
     Tile::multiply(change, gradient_tile, walked_tile, y, x, head_size);
     __syncthreads();
-    Tile::fill(walked_tile, keys + key * a.key.row, a.key.row, Shape::kWalked, tokens - key,
+    Tile::fill(walked_tile, keys + key * a.key.row, a.key.row, Shape::kWalked, span.end - key,
                head_size);
     __syncthreads();
     float scores[kR][kC];

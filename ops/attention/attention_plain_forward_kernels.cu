@@ -68,15 +68,16 @@ __global__ void __launch_bounds__(kPlainThreads, 1)
     first[i] = document_start(a.mask, batch, query + y * kR + i, sizes.queries);
   }
 
+  // Keys past the last visible one are not read: in a cache nobody has written them yet.
   for (int key = span.first / Shape::kKeys * Shape::kKeys; key < span.end; key += Shape::kKeys) {
     __syncthreads();
-    Tile::fill(walked_tile, keys + key * a.key.row, a.key.row, Shape::kKeys, sizes.keys - key,
+    Tile::fill(walked_tile, keys + key * a.key.row, a.key.row, Shape::kKeys, span.end - key,
                head_size);
     __syncthreads();
     float scores[kR][kC];
     Tile::multiply(scores, query_tile, walked_tile, y, x, head_size);
     __syncthreads();
-    Tile::fill(walked_tile, values + key * a.value.row, a.value.row, Shape::kKeys, sizes.keys - key,
+    Tile::fill(walked_tile, values + key * a.value.row, a.value.row, Shape::kKeys, span.end - key,
                head_size);
 
 #pragma unroll
