@@ -48,7 +48,12 @@ struct AluEntry {
 /// Finds the function of an instruction by its opcode and modifiers, as a set in any order. The
 /// operands tell forms apart where needed (setp with two destinations, with a boolean operand;
 /// mul.wide). `why` says what is unknown, where the result has no function.
-AluEntry find_alu(const ptx::Instruction& instruction, std::string& why);
+///
+/// cvt may have registers wider than its types (`cvt.s64.s8 %rd1, %rd2` reads the low byte of a
+/// 64-bit register): give the bits of the registers of d and a, so that rows are read as they lie.
+/// With 0 the types decide. Where widths are given and do not fit, there is no function.
+AluEntry find_alu(const ptx::Instruction& instruction, std::string& why, int d_register_bits = 0,
+                  int a_register_bits = 0);
 
 /// Tensor-core products and matrix loads. Fragments are arrays of register rows, in the order of
 /// the instruction's vector operands. All 32 lanes take part.
