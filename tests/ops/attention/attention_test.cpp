@@ -173,11 +173,21 @@ INSTANTIATE_TEST_SUITE_P(Shapes, AttentionTest,
                                          Case{DType::kF32, 2, 67, 6, 2, 24, true, 0.3},
                                          Case{DType::kF32, 1, 50, 1, 1, 128, false, 0},
                                          Case{DType::kF32, 1, 20, 1, 1, 13, false, 0.1},
+                                         Case{DType::kF32, 1, 133, 2, 1, 128, true, 0},
+                                         Case{DType::kF32, 1, 37, 2, 1, 256, true, 0.1},
                                          Case{DType::kBf16, 1, 1, 2, 1, 64, false, 0},
                                          Case{DType::kBf16, 2, 99, 2, 2, 64, false, 0},
                                          Case{DType::kBf16, 1, 130, 4, 1, 80, true, 0},
                                          Case{DType::kBf16, 1, 64, 2, 1, 128, false, 0.2},
-                                         Case{DType::kBf16, 3, 33, 2, 1, 7, true, 0.1}),
+                                         Case{DType::kBf16, 3, 33, 2, 1, 7, true, 0.1},
+                                         Case{DType::kBf16, 1, 257, 2, 1, 64, false, 0},
+                                         Case{DType::kBf16, 2, 203, 4, 2, 64, true, 0},
+                                         Case{DType::kBf16, 1, 131, 3, 1, 64, true, 0.2},
+                                         Case{DType::kBf16, 1, 191, 4, 2, 128, true, 0},
+                                         Case{DType::kBf16, 1, 129, 2, 2, 128, false, 0},
+                                         Case{DType::kBf16, 2, 34, 2, 1, 128, true, 0.1},
+                                         Case{DType::kBf16, 1, 70, 3, 1, 16, false, 0.1},
+                                         Case{DType::kBf16, 1, 45, 2, 1, 200, true, 0.1}),
                          name_of_case);
 
 /// The whole gradient, not a sample of it, in one case that has everything.
@@ -186,6 +196,40 @@ TEST(AttentionBackward, EveryElementAgreesWithFiniteDifferences) {
   options.wanted = {0};
   options.samples = 1000000;
   test::check_backward(check_of({DType::kF32, 2, 13, 4, 2, 6, true, 0.25}), options);
+}
+
+/// Starts of documents given, for every batch the same.
+OpCheck check_with_documents(const Case& c, const std::vector<std::int64_t>& starts) {
+  OpCheck check = check_of(c);
+  std::vector<double> values;
+  for (std::int64_t b = 0; b < c.batch; ++b) {
+    std::size_t document = 0;
+    for (std::int64_t t = 0; t < c.tokens; ++t) {
+      if (document + 1 < starts.size() && starts[document + 1] == t) ++document;
+      values.push_back(static_cast<double>(starts[document]));
+    }
+  }
+  check.inputs[1].set_values(values);
+  return check;
+}
+
+/// Kernels leave out whole tiles of keys or queries; these documents begin at, just before and just
+/// after the edges of tiles, and one of them spans several.
+TEST(Attention, DocumentsMayBeginAtTheEdgesOfTiles) {
+  test::BackwardOptions options;
+  options.wanted = {0};
+  options.samples = 24;
+  for (const DType dtype : {DType::kF32, DType::kBf16}) {
+    for (const std::int64_t head_size : {64, 128}) {
+      const Case c{dtype, 1, 321, 2, 1, head_size, true, 0};
+      for (const std::vector<std::int64_t>& starts : {std::vector<std::int64_t>{0, 64, 128, 256},
+                                                      std::vector<std::int64_t>{0, 31, 129, 320}}) {
+        const OpCheck check = check_with_documents(c, starts);
+        test::check_forward(check);
+        test::check_backward(check, options);
+      }
+    }
+  }
 }
 
 TEST(Attention, LargeScoresNeitherOverflowNorLoseTheSum) {
@@ -268,7 +312,41 @@ INSTANTIATE_TEST_SUITE_P(Shapes, AttentionCachedTest,
                          testing::Values(CachedCase{DType::kF32, 1, 12, 1, 1, 8, 1},
                                          CachedCase{DType::kF32, 2, 41, 4, 2, 80, 33},
                                          CachedCase{DType::kF32, 1, 9, 6, 1, 13, 4},
-                                         CachedCase{DType::kBf16, 2, 21, 4, 2, 64, 17}));
+                                         CachedCase{DType::kF32, 1, 275, 2, 1, 128, 270},
+                                         CachedCase{DType::kF32, 1, 30, 5, 1, 256, 27},
+                                         CachedCase{DType::kBf16, 2, 21, 4, 2, 64, 17},
+                                         CachedCase{DType::kBf16, 1, 140, 2, 1, 128, 135},
+                                         CachedCase{DType::kBf16, 2, 530, 6, 1, 64, 525},
+                                         CachedCase{DType::kBf16, 1, 15, 2, 1, 13, 10}));
+
+/// A later prompt is appended to a cache that holds one already.
+TEST(AttentionCached, APromptMayFollowAnother) {
+  for (const DType dtype : {DType::kF32, DType::kBf16}) {
+    const Case c{dtype, 1, 100, 2, 1, 64, false, 0};
+    const OpCheck full = check_of(c);
+    Values inputs = test::values_of(full.inputs);
+    const std::vector<double> expected = full.reference(inputs)[0];
+    HostTensor cache({dtype, Shape{1, 2, 128, 64}});
+    for (const std::int64_t first : {0, 30}) {
+      const std::int64_t count = first == 0 ? 30 : 70;
+      const auto rows = [&](const std::vector<double>& of, std::int64_t width) {
+        return std::vector<double>(of.begin() + first * width,
+                                   of.begin() + (first + count) * width);
+      };
+      StepScalars scalars;
+      scalars.cache_length = first;
+      std::vector<HostTensor> use;
+      use.emplace_back(TensorType{dtype, Shape{1, count, 256}}, rows(inputs[0], 256));
+      use.push_back(cache);
+      use.push_back(HostTensor::of_struct(scalars));
+      const auto outputs = test::run_op(registry(), "attention_cached", use,
+                                        {{"heads", c.heads}, {"kv_heads", c.kv_heads}});
+      test::expect_close(outputs[0], rows(expected, 128), dtype == DType::kBf16 ? 1e-2 : 1e-5,
+                         "prompt at " + std::to_string(first));
+      cache = use[1];
+    }
+  }
+}
 
 TEST(AttentionCached, PositionsPastTheCacheAreNeitherWrittenNorRead) {
   const std::int64_t capacity = 6;
