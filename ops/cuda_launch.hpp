@@ -1,11 +1,13 @@
-// What every launch function of a CUDA kernel is told about the GPU, and where kernels report data
-// that they cannot use. Plain: both nvcc and the host compiler read this file.
+// What every launch function of a CUDA kernel is told about the GPU, and what
+// kernels can report. Plain: both nvcc and the host compiler read this file.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
 #include <cstdint>
+
+#include "ops/device/cuda/kernel_fault.hpp"
 
 namespace ingot::cuda {
 
@@ -20,16 +22,6 @@ enum class FaultKind : std::int32_t {
   kTarget,
   kBinaryLabel,
   kChunkPosition
-};
-
-/// The first bad value that kernels of a device met. Lies in pinned host memory, so that the host
-/// can look at it after any synchronisation without a copy. A kernel that reports one goes on with
-/// a harmless value and never reads or writes outside a tensor.
-struct KernelFault {
-  std::int32_t kind = 0;   ///< FaultKind; set by the one thread that fills in the rest
-  std::int64_t value = 0;  ///< what was found
-  std::int64_t at = 0;     ///< element of the batch
-  std::int64_t limit = 0;  ///< what the value should be below
 };
 
 struct CudaLaunch {

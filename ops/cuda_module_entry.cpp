@@ -1,4 +1,5 @@
 // The module's side of ops/cuda_module.hpp; part of libingot_cuda.so alone.
+#include "ops/cuda_fault.hpp"
 #include "ops/cuda_module.hpp"
 #include "ops/device/cuda/cuda_device.hpp"
 #include "ops/device/cuda/survey.hpp"
@@ -23,7 +24,9 @@ class Module final : public CudaModule {
     return result;
   }
   std::unique_ptr<Device> create_device(int ordinal) override {
-    return std::make_unique<cuda::CudaDevice>(ordinal);
+    auto device = std::make_unique<cuda::CudaDevice>(ordinal);
+    device->set_fault_handler(cuda::throw_fault);
+    return device;
   }
   void register_kernels(Registry& registry) override { register_ops_cuda(registry); }
 };

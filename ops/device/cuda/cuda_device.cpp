@@ -1,7 +1,9 @@
 #include "ops/device/cuda/cuda_device.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <typeinfo>
+#include <utility>
 
 #include "ops/base/error.hpp"
 #include "ops/device/cuda/check.hpp"
@@ -56,6 +58,9 @@ struct CudaDevice::Blocks {
 CudaDevice::CudaDevice(int ordinal) : ordinal_(ordinal), blocks_(std::make_shared<Blocks>()) {
   make_current();
   check(cudaGetDeviceProperties(&properties_, ordinal), "cudaGetDeviceProperties");
+  check(cudaHostAlloc(reinterpret_cast<void**>(&fault_), sizeof(KernelFault), cudaHostAllocDefault),
+        "cudaHostAlloc", "kernel reports");
+  *fault_ = {};
   // The clock of events begins here: nothing else runs yet, so that the event is reached at once.
   check(cudaEventCreateWithFlags(&origin_, cudaEventDefault), "cudaEventCreateWithFlags");
   check(cudaEventRecord(origin_, nullptr), "cudaEventRecord");
@@ -66,6 +71,14 @@ CudaDevice::CudaDevice(int ordinal) : ordinal_(ordinal), blocks_(std::make_share
 CudaDevice::~CudaDevice() {
   if (cublaslt_ != nullptr) (void)cublasLtDestroy(cublaslt_);
   (void)cudaEventDestroy(origin_);
+  (void)cudaFreeHost(fault_);
+}
+
+void CudaDevice::raise_fault() {
+  const std::atomic_ref<std::int32_t> kind(fault_->kind);
+  if (kind.load(std::memory_order_acquire) == 0 || fault_handler_ == nullptr) return;
+  const KernelFault fault = std::exchange(*fault_, KernelFault{});
+  fault_handler_(fault);
 }
 
 void CudaDevice::make_current() const {

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 
+#include "ops/device/cuda/kernel_fault.hpp"
 #include "ops/device/device.hpp"
 
 namespace ingot::cuda {
@@ -42,6 +43,11 @@ class CudaDevice final : public Device {
   const cudaDeviceProp& properties() const { return properties_; }
   /// Made at the first use, then kept: one for all streams, since Lt takes the stream per call.
   cublasLtHandle_t cublaslt();
+  /// Where kernels report values that they cannot use. Streams look at it when they synchronize,
+  /// and let the handler throw what it stands for; it is then free for the next report.
+  KernelFault* fault() const { return fault_; }
+  void set_fault_handler(FaultHandler handler) { fault_handler_ = handler; }
+  void raise_fault();
   /// Makes this GPU the calling thread's.
   void make_current() const;
 
@@ -55,6 +61,8 @@ class CudaDevice final : public Device {
   double origin_seconds_ = 0;
   std::once_flag cublaslt_once_;
   cublasLtHandle_t cublaslt_ = nullptr;
+  KernelFault* fault_ = nullptr;  ///< pinned
+  FaultHandler fault_handler_ = nullptr;
 };
 
 /// The stream that a Stream of this device stands for.

@@ -127,6 +127,7 @@ void CudaStream::synchronize() {
   const cudaError_t state = cudaStreamSynchronize(stream_);
   if (failed_.load()) std::rethrow_exception(error_);
   check(state, "cudaStreamSynchronize");
+  device_.raise_fault();
 }
 
 bool CudaStream::recording() const {

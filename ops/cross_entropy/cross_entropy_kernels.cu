@@ -1,0 +1,319 @@
+// CUDA kernels of cross_entropy: the loss and its gradient together, without keeping probabilities.
+//
+// Short rows belong to a warp and stay in registers. The row of a vocabulary belongs to a block and
+// stays in shared memory, so that global memory is read once and written once: 100 KiB for 50304
+// bf16 logits. Where even that is too little (f32 rows on GPUs before sm_90), and where no gradient
+// is wanted, the maximum and the sum are found in one pass by rescaling, and a second pass reads
+// the row again for the gradient, from the second cache as far as it holds the rows in work.
+#include "ops/cross_entropy/cross_entropy_kernels.hpp"
+#include "ops/cuda_fault.cuh"
+#include "ops/cuda_reduce.cuh"
+#include "ops/cuda_vector.cuh"
+
+namespace ingot::cuda {
+namespace {
+
+constexpr int kRowWarps = 8;       ///< rows at a time of a block whose warps have rows
+constexpr int kWarpColumns = 256;  ///< of the longest row of a warp
+constexpr int kLongestBlock = 1024;
+
+template <typename T>
+struct Arguments {
+  const T* logits;
+  const std::int32_t* targets;
+  float* losses;
+  T* dlogits;
+  std::int64_t rows;
+  int columns;
+  KernelFault* fault;
+};
+
+/// The target of a row, read by one lane; -1 where the row is not counted.
+template <typename T>
+__device__ inline int target_of(const Arguments<T>& arguments, std::int64_t row) {
+  int target = 0;
+  if (threadIdx.x % 32 == 0) {
+    target = arguments.targets[row];
+    if (target >= arguments.columns) {
+      report_fault(arguments.fault, FaultKind::kTarget, target, row, arguments.columns);
+      target = -1;
+    }
+  }
+  return __shfl_sync(kWholeWarp, target, 0);
+}
+
+/// A warp's row, kWarpColumns / 32 elements a lane.
+template <typename T>
+__global__ void __launch_bounds__(32 * kRowWarps)
+    cross_entropy_warp_kernel(const Arguments<T> arguments) {
+  constexpr int kElements = kWarpColumns / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  for (std::int64_t row = std::int64_t{blockIdx.x} * kRowWarps + threadIdx.x / 32;
+       row < arguments.rows; row += std::int64_t{gridDim.x} * kRowWarps) {
+    const int target = target_of(arguments, row);
+    const std::int64_t at = row * arguments.columns;
+    float x[kElements];
+    float largest = Maximum::identity<float>();
+    float own = 0;  // the target's logit, on the lane that has it
+#pragma unroll
+    for (int k = 0; k < kElements; ++k) {
+      const int c = k * 32 + lane;
+      x[k] = c < arguments.columns ? load_float(arguments.logits + at + c)
+                                   : Maximum::identity<float>();
+      largest = fmaxf(largest, x[k]);
+      if (c == target) own = x[k];
+    }
+    largest = reduce_warp<Maximum>(largest);
+    float sum = 0;
+#pragma unroll
+    for (int k = 0; k < kElements; ++k) {
+      x[k] = k * 32 + lane < arguments.columns ? __expf(x[k] - largest) : 0.0F;
+      sum += x[k];
+    }
+    sum = reduce_warp<Sum>(sum);
+    own = __shfl_sync(kWholeWarp, own, target < 0 ? 0 : target % 32);
+    if (lane == 0) {
+      arguments.losses[row] = target < 0 ? 0.0F : logf(sum) - (own - largest);
+    }
+    if (arguments.dlogits == nullptr) continue;
+    const float scale = 1.0F / sum;
+#pragma unroll
+    for (int k = 0; k < kElements; ++k) {
+      const int c = k * 32 + lane;
+      if (c >= arguments.columns) continue;
+      const float probability = x[k] * scale;
+      const float gradient = c == target ? probability - 1.0F : probability;
+      store_float(arguments.dlogits + at + c, target < 0 ? 0.0F : gradient);
+    }
+  }
+}
+
+/// How a block walks along a row that may begin anywhere: single elements up to the first 16-byte
+/// boundary, vectors, single elements. `head` is `columns` where vectors are out of the question.
+template <typename T>
+struct RowWalk {
+  static constexpr int N = kVector<T>;
+  int head;
+  int vectors;
+  int tail;  ///< column where the vectors end
+
+  __device__ RowWalk(const T* row, int columns, bool whole) {
+    const auto offset = static_cast<int>(reinterpret_cast<std::uintptr_t>(row) % 16 / sizeof(T));
+    head = whole ? min((N - offset) % N, columns) : columns;
+    vectors = (columns - head) / N;
+    tail = head + vectors * N;
+  }
+  /// Calls vector(c) for vectors at column c and single(c) for the other elements.
+  template <typename OnVector, typename OnSingle>
+  __device__ void walk(int columns, OnVector on_vector, OnSingle on_single) const {
+    const int thread = static_cast<int>(threadIdx.x);
+    const int threads = static_cast<int>(blockDim.x);
+    for (int v = thread; v < vectors; v += threads) on_vector(head + v * N);
+    for (int c = thread; c < head; c += threads) on_single(c);
+    for (int c = tail + thread; c < columns; c += threads) on_single(c);
+  }
+};
+
+template <typename T>
+__device__ inline void write_zeros(const RowWalk<T>& walk, T* to, int columns) {
+  walk.walk(
+      columns, [&](int c) { Packed<T, kVector<T>>::zero().store(to + c); },
+      [&](int c) { store_float(to + c, 0.0F); });
+}
+
+/// A block's row, in shared memory.
+template <typename T>
+__global__ void __launch_bounds__(kLongestBlock)
+    cross_entropy_block_kernel(const Arguments<T> arguments, bool whole) {
+  constexpr int N = kVector<T>;
+  extern __shared__ uint4 row_memory[];
+  __shared__ float scratch[BlockReduction<float, 1>::kSharedValues];
+  BlockReduction<float, 1> block(scratch);
+  const int columns = arguments.columns;
+  for (std::int64_t row = blockIdx.x; row < arguments.rows; row += gridDim.x) {
+    const int target = target_of(arguments, row);
+    const T* x = arguments.logits + row * columns;
+    T* dx = arguments.dlogits + row * columns;
+    const RowWalk<T> walk(x, columns, whole);
+    if (target < 0) {
+      write_zeros(walk, dx, columns);
+      if (threadIdx.x == 0) arguments.losses[row] = 0;
+      continue;
+    }
+    // Shifted so that vectors of global memory are vectors here.
+    T* kept = reinterpret_cast<T*>(row_memory) + (N - walk.head % N) % N;
+
+    float value[1] = {Maximum::identity<float>()};
+    walk.walk(
+        columns,
+        [&](int c) {
+          const auto vector = Packed<T, N>::load(x + c);
+          vector.store(kept + c);
+          float logits[N];
+          vector.unpack(logits);
+#pragma unroll
+          for (const float logit : logits) value[0] = fmaxf(value[0], logit);
+        },
+        [&](int c) {
+          const float logit = load_float(x + c);
+          store_float(kept + c, logit);
+          value[0] = fmaxf(value[0], logit);
+        });
+    block.template reduce<Maximum>(value);
+    const float largest = value[0];
+
+    value[0] = 0;
+    walk.walk(
+        columns,
+        [&](int c) {
+          float logits[N];
+          load_floats(kept + c, logits);
+#pragma unroll
+          for (const float logit : logits) value[0] += __expf(logit - largest);
+        },
+        [&](int c) { value[0] += __expf(load_float(kept + c) - largest); });
+    block.template reduce<Sum>(value);
+    const float scale = 1.0F / value[0];
+    if (threadIdx.x == 0) {
+      arguments.losses[row] = logf(value[0]) - (load_float(kept + target) - largest);
+    }
+    walk.walk(
+        columns,
+        [&](int c) {
+          float logits[N];
+          load_floats(kept + c, logits);
+#pragma unroll
+          for (int i = 0; i < N; ++i) {
+            logits[i] = __expf(logits[i] - largest) * scale;
+            if (c + i == target) logits[i] -= 1.0F;
+          }
+          store_floats(dx + c, logits);
+        },
+        [&](int c) {
+          const float probability = __expf(load_float(kept + c) - largest) * scale;
+          store_float(dx + c, c == target ? probability - 1.0F : probability);
+        });
+    // The next row's elements are kept where other threads may still read this one's.
+    __syncthreads();
+  }
+}
+
+/// The sum of exponentials so far, relative to the largest value so far.
+struct Running {
+  float largest = Maximum::identity<float>();
+  float sum = 0;
+
+  template <int N>
+  __device__ void add(const float (&values)[N]) {
+    float here = largest;
+#pragma unroll
+    for (const float value : values) here = fmaxf(here, value);
+    if (here > largest) {
+      sum *= __expf(largest - here);
+      largest = here;
+    }
+    // Minus infinity everywhere so far adds nothing, and its distance to itself is not a number.
+    const float shift = largest == Maximum::identity<float>() ? 0.0F : largest;
+#pragma unroll
+    for (const float value : values) sum += __expf(value - shift);
+  }
+};
+
+/// A block's row, read once for the loss and again for the gradient.
+template <typename T>
+__global__ void __launch_bounds__(kLongestBlock)
+    cross_entropy_reread_kernel(const Arguments<T> arguments, bool whole) {
+  constexpr int N = kVector<T>;
+  __shared__ float scratch[BlockReduction<float, 1>::kSharedValues];
+  BlockReduction<float, 1> block(scratch);
+  const int columns = arguments.columns;
+  for (std::int64_t row = blockIdx.x; row < arguments.rows; row += gridDim.x) {
+    const int target = target_of(arguments, row);
+    const T* x = arguments.logits + row * columns;
+    T* dx = arguments.dlogits == nullptr ? nullptr : arguments.dlogits + row * columns;
+    const RowWalk<T> walk(x, columns, whole);
+    if (target < 0) {
+      if (dx != nullptr) write_zeros(walk, dx, columns);
+      if (threadIdx.x == 0) arguments.losses[row] = 0;
+      continue;
+    }
+    // Read before anything is written: dx may be x.
+    const float own = threadIdx.x == 0 ? load_float(x + target) : 0.0F;
+    Running running;
+    walk.walk(
+        columns,
+        [&](int c) {
+          float logits[N];
+          load_floats(x + c, logits);
+          running.add(logits);
+        },
+        [&](int c) {
+          const float logit[1] = {load_float(x + c)};
+          running.add(logit);
+        });
+    float value[1] = {running.largest};
+    block.template reduce<Maximum>(value);
+    const float largest = value[0];
+    // A thread without elements has the sum 0 of minus infinity.
+    value[0] = running.sum == 0.0F ? 0.0F : running.sum * __expf(running.largest - largest);
+    block.template reduce<Sum>(value);
+    if (threadIdx.x == 0) arguments.losses[row] = logf(value[0]) - (own - largest);
+    if (dx == nullptr) continue;
+    const float scale = 1.0F / value[0];
+    walk.walk(
+        columns,
+        [&](int c) {
+          float logits[N];
+          load_floats(x + c, logits);
+#pragma unroll
+          for (int i = 0; i < N; ++i) {
+            logits[i] = __expf(logits[i] - largest) * scale;
+            if (c + i == target) logits[i] -= 1.0F;
+          }
+          store_floats(dx + c, logits);
+        },
+        [&](int c) {
+          const float probability = __expf(load_float(x + c) - largest) * scale;
+          store_float(dx + c, c == target ? probability - 1.0F : probability);
+        });
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void CrossEntropyKernels<T>::run(const CudaLaunch& launch, const T* logits,
+                                 const std::int32_t* targets, float* losses, T* dlogits,
+                                 std::int64_t rows, std::int64_t columns) {
+  if (rows == 0) return;
+  const Arguments<T> arguments{
+      logits, targets, losses, dlogits, rows, static_cast<int>(columns), launch.fault};
+  if (columns <= kWarpColumns) {
+    cross_entropy_warp_kernel<<<launch.blocks(pieces_of(rows, kRowWarps), 8), 32 * kRowWarps, 0,
+                                launch.stream>>>(arguments);
+    return;
+  }
+  // Rows of both tensors then lie alike relative to 16-byte boundaries.
+  const bool whole = aligned(16, logits, dlogits);
+  const auto vectors = static_cast<int>(pieces_of(columns, kVector<T>));
+  // Some four vectors for a thread, so that its loads overlap.
+  const int threads = std::clamp(vectors / 4 / 32 * 32, 64, kLongestBlock);
+  const int shared = (vectors + 2) * 16;
+  if (dlogits == nullptr || shared > launch.shared_bytes - 1024) {
+    cross_entropy_reread_kernel<<<launch.blocks(rows, 2048 / threads), threads, 0, launch.stream>>>(
+        arguments, whole);
+    return;
+  }
+  const auto kernel = cross_entropy_block_kernel<T>;
+  if (shared > 47 * 1024) {
+    (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+  }
+  const int together = std::max(1, std::min(2048 / threads, launch.shared_bytes / (shared + 2048)));
+  kernel<<<launch.blocks(rows, together), threads, static_cast<std::size_t>(shared),
+           launch.stream>>>(arguments, whole);
+}
+
+template struct CrossEntropyKernels<float>;
+template struct CrossEntropyKernels<Bf16>;
+
+}  // namespace ingot::cuda

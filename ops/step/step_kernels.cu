@@ -1,0 +1,70 @@
+// CUDA kernels of accumulate_loss and select_position.
+#include "ops/cuda_fault.cuh"
+#include "ops/cuda_ordered_sum.cuh"
+#include "ops/step/step_kernels.hpp"
+
+namespace ingot::cuda {
+namespace {
+
+__global__ void __launch_bounds__(kOrderedThreads)
+    accumulate_loss_kernel(const double* losses, std::int64_t count, StepScalars* step) {
+  __shared__ double tile[kOrderedTile];
+  const double before = threadIdx.x == 0 ? step->loss_sum : 0.0;
+  const double sum = ordered_sum(losses, count, before, tile);
+  if (threadIdx.x == 0) step->loss_sum = sum;
+}
+
+constexpr int kThreads = 256;
+
+/// Rows as `words` pieces of type Word. Block y takes samples.
+template <typename Word>
+__global__ void __launch_bounds__(kThreads)
+    select_position_kernel(const Word* x, const StepScalars* step, Word* y, std::int64_t batch,
+                           std::int64_t length, std::int64_t words, KernelFault* fault) {
+  __shared__ std::int64_t position;
+  if (threadIdx.x == 0) {
+    const std::int64_t wanted = step->last_position;
+    const bool inside = wanted >= 0 && wanted < length;
+    position = inside ? wanted : -1;
+    if (!inside) report_fault(fault, FaultKind::kChunkPosition, wanted, 0, length);
+  }
+  __syncthreads();
+  for (std::int64_t b = blockIdx.y; b < batch; b += gridDim.y) {
+    for (std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; i < words;
+         i += std::int64_t{gridDim.x} * kThreads) {
+      y[b * words + i] = position < 0 ? Word{} : x[(b * length + position) * words + i];
+    }
+  }
+}
+
+template <typename Word>
+void select_as(const CudaLaunch& launch, const void* x, const StepScalars* step, void* y,
+               std::int64_t batch, std::int64_t length, std::int64_t row_bytes) {
+  const auto words = row_bytes / static_cast<std::int64_t>(sizeof(Word));
+  const dim3 grid(launch.blocks(pieces_of(words, kThreads), 4),
+                  static_cast<unsigned>(std::min<std::int64_t>(batch, 1024)));
+  select_position_kernel<<<grid, kThreads, 0, launch.stream>>>(
+      static_cast<const Word*>(x), step, static_cast<Word*>(y), batch, length, words, launch.fault);
+}
+
+}  // namespace
+
+void launch_accumulate_loss(const CudaLaunch& launch, const double* losses, std::int64_t count,
+                            StepScalars* step) {
+  accumulate_loss_kernel<<<1, kOrderedThreads, 0, launch.stream>>>(losses, count, step);
+}
+
+void launch_select_position(const CudaLaunch& launch, const void* x, const StepScalars* step,
+                            void* y, std::int64_t batch, std::int64_t length,
+                            std::int64_t row_bytes) {
+  if (batch * row_bytes == 0) return;
+  if (row_bytes % 16 == 0 && aligned(16, x, y)) {
+    select_as<uint4>(launch, x, step, y, batch, length, row_bytes);
+  } else if (row_bytes % 4 == 0 && aligned(4, x, y)) {
+    select_as<std::uint32_t>(launch, x, step, y, batch, length, row_bytes);
+  } else {
+    select_as<std::uint8_t>(launch, x, step, y, batch, length, row_bytes);
+  }
+}
+
+}  // namespace ingot::cuda
