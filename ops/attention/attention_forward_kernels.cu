@@ -27,6 +27,9 @@ struct ForwardShape {
   static constexpr int kWarps = 4;
   static constexpr int kRowTiles = 2;
   static constexpr int kKeys = kHead == 64 ? 64 : 32;
+  /// Whether fragments of Q stay in registers; else they are loaded again for every tile.
+  static constexpr bool kKeepQueries = kHead == 64;
+  static constexpr int kKeptSteps = kKeepQueries ? kHead / 16 : 1;
   static constexpr int kThreads = kWarps * kWarpSize;
   static constexpr int kWarpRows = 16 * kRowTiles;
   static constexpr int kRows = kWarps * kWarpRows;
@@ -125,12 +128,20 @@ __global__ void __launch_bounds__(ForwardShape<kHead>::kThreads)
   float sum[kRowTiles][2] = {};
 #pragma unroll
   for (int m = 0; m < kRowTiles; ++m) maximum[m][0] = maximum[m][1] = kMinusInfinity;
+  std::uint32_t kept_queries[kRowTiles][Shape::kKeptSteps][4];
   const std::uint32_t queries = Rows::rows_first(query_tile, warp_row, lane);
 
   for (int tile = first_tile; tile < end_tile; ++tile) {
     finish_copies();
     __syncthreads();
     if (tile + 1 < end_tile) copy_tile(tile + 1);
+    if (Shape::kKeepQueries && tile == first_tile) {
+#pragma unroll
+      for (int i = 0; i < Shape::kKeptSteps * kRowTiles; ++i) {
+        load_matrices(kept_queries[i % kRowTiles][i / kRowTiles],
+                      Rows::at(queries, 16 * (i % kRowTiles), i / kRowTiles));
+      }
+    }
     const int key = tile * kKeys;
     if (rows.warp_sees_none(key, kKeys)) continue;
     const std::uint32_t key_tile = key_tiles + (tile & 1) * Shape::kKeyBytes;
@@ -143,7 +154,12 @@ __global__ void __launch_bounds__(ForwardShape<kHead>::kThreads)
       std::uint32_t left[kRowTiles][4];
 #pragma unroll
       for (int m = 0; m < kRowTiles; ++m) {
-        load_matrices(left[m], Rows::at(queries, 16 * m, step));
+        if constexpr (Shape::kKeepQueries) {
+#pragma unroll
+          for (int i = 0; i < 4; ++i) left[m][i] = kept_queries[m][step][i];
+        } else {
+          load_matrices(left[m], Rows::at(queries, 16 * m, step));
+        }
       }
 #pragma unroll
       for (int n = 0; n < kKeys / 16; ++n) {
