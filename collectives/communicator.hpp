@@ -31,6 +31,9 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
   virtual std::string transport() const = 0;  ///< "mpi", "shm", ...
+  /// Makes what calls on `stream` with up to this many bytes (`from` and `to` together) need, while
+  /// a run starts: later ones allocate nothing and can be recorded.
+  virtual void reserve(Stream& /*stream*/, std::int64_t /*bytes*/) {}
 
   /// In place: every rank's data[0..count) becomes the reduction over ranks. bf16 is summed in f32
   /// and rounded once per hop.

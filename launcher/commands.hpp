@@ -25,6 +25,7 @@ struct GenerateOptions {
   std::int64_t tokens = 200;
   SamplingOptions sampling;
   std::string stop;  ///< end behind this text; empty: none
+  std::string device = "auto";
   bool show_prompt = true;
   bool average = false;
   bool allow_plugins = false;
@@ -34,6 +35,7 @@ struct EvaluateOptions {
   std::string run;
   std::string data;        ///< empty: the run's validation set
   std::int64_t batch = 0;  ///< samples per pass; 0: the run's batch.micro
+  std::string device = "auto";
   bool average = false;
   bool allow_plugins = false;
   std::vector<float> thresholds = {0.1F, 0.25F, 0.5F, 0.75F, 0.9F};  ///< of binary classifiers

@@ -19,6 +19,9 @@ void declare_evaluate(CLI::App& app, Action& action) {
       ->delimiter(',')
       ->check(CLI::Range(0.0, 1.0))
       ->default_str("0.1,0.25,0.5,0.75,0.9");
+  app.add_option("--device", options->device, "auto, cpu or cuda, whatever the run trained on")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
   app.add_flag("--average", options->average, "Use the averaged weights (optimizer.ema)");
   app.add_flag("--allow-plugins", options->allow_plugins,
                "Load the shared libraries that the run used: runs their code");

@@ -27,6 +27,9 @@ void declare_generate(CLI::App& app, Action& action) {
   app.add_option("--stop", options->stop, "End behind this text");
   app.add_flag_callback(
       "--no-prompt", [options] { options->show_prompt = false; }, "Do not print the prompt first");
+  app.add_option("--device", options->device, "auto, cpu or cuda, whatever the run trained on")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
   app.add_flag("--average", options->average, "Use the averaged weights (optimizer.ema)");
   app.add_flag("--allow-plugins", options->allow_plugins,
                "Load the shared libraries that the run used: runs their code");

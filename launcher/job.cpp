@@ -115,15 +115,33 @@ void Job::open(const Config& config, bool allow_plugins) {
     }
     for (const std::string& plugin : config.plugins) load_plugin(plugin, registry_);
     threads_ = threads_per_rank(config, session_.local_size());
-    device_ = std::make_unique<cpu::CpuDevice>(threads_, session_.local_size());
   });
+  open_device(config);
   if (session_.size() > 1) communicator_ = create_mpi_communicator(session_);
+}
+
+void Job::open_device(const Config& config) {
+  const auto gather = [this](const std::string& text) {
+    return session_.control().all_gather_bytes(text);
+  };
+  try {
+    choice_ = choose_device(config, {session_.rank(), session_.local_rank(), session_.local_size(),
+                                     session_.hostname(), gather});
+  } catch (const Error& error) {
+    throw SharedError(error.code(), error.what());  // all ranks decide alike
+  }
+  if (session_.rank() == 0) {
+    if (!choice_.reason.empty()) log_.info("device: cpu, since {}", choice_.reason);
+    for (const std::string& warning : choice_.warnings) log_.warning("{}", warning);
+  }
+  together(
+      [&] { device_ = ingot::open_device(choice_, registry_, threads_, session_.local_size()); });
 }
 
 Environment Job::environment() const {
   Environment environment;
   environment.device = device_->description();
-  environment.isa = isa_name();
+  environment.isa = choice_.cuda ? choice_.numerics : isa_name();
   environment.transport = communicator_ ? communicator_->transport() : "none";
   environment.ranks = session_.size();
   environment.threads = threads_;

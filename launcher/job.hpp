@@ -10,8 +10,8 @@
 
 #include "collectives/mpi/mpi_communicator.hpp"
 #include "collectives/mpi/mpi_session.hpp"
+#include "launcher/device_choice.hpp"
 #include "ops/base/log.hpp"
-#include "ops/device/cpu/cpu_device.hpp"
 #include "ops/op.hpp"
 #include "runtime/checkpoint/rank_exchange.hpp"
 #include "runtime/config/config.hpp"
@@ -45,10 +45,13 @@ class Job {
   int run(const std::function<ExitCode()>& body);
 
  private:
+  void open_device(const Config& config);
+
   MpiSession session_;
   Logger log_;
   std::unique_ptr<RankExchange> exchange_;
   Registry registry_;
+  DeviceChoice choice_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<Communicator> communicator_;
   int threads_ = 1;

@@ -26,7 +26,7 @@ void load_weights(const Checkpoint& checkpoint, ParameterStore& store, bool aver
          checkpoint.path);
   }
   const auto elements = static_cast<std::size_t>(store.layout().elements);
-  load_state(checkpoint, {store.layout(), {{kind, {store.master(), elements}}}});
+  load_state(checkpoint, {store.layout(), {{kind, {store.master(), elements}, store.transfer()}}});
 }
 
 }  // namespace ingot

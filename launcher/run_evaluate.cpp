@@ -49,6 +49,7 @@ int run_evaluate(const EvaluateOptions& options) {
       checkpoint = resolve_checkpoint(
           options.run, [&](const std::string& text) { job.log().warning("{}", text); });
       config = checkpoint_config(*checkpoint);
+      config.device = options.device;
       if (options.batch > 0) config.batch.micro = options.batch;
       const std::string data = options.data.empty() ? validation_path(config) : options.data;
       if (data.empty()) {

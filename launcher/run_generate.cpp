@@ -62,7 +62,8 @@ ExitCode generate(const GenerateOptions& options) {
   check_sampling(options.sampling);
   const Checkpoint checkpoint = resolve_checkpoint(
       options.run, [](const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); });
-  const Config config = checkpoint_config(checkpoint);
+  Config config = checkpoint_config(checkpoint);
+  config.device = options.device;
   if (config.model.kind != "gpt") {
     fail(ExitCode::kUsage, "{}: a model of kind '{}' cannot generate text; use ingot evaluate",
          checkpoint.path, config.model.kind);
@@ -81,9 +82,12 @@ ExitCode generate(const GenerateOptions& options) {
          config.plugins.front());
   }
   for (const std::string& plugin : config.plugins) load_plugin(plugin, registry);
-  cpu::CpuDevice device(threads_per_rank(config, 1));
+  const DeviceChoice choice = choose_device(config, {.host = "this machine", .all_gather = {}});
+  for (const std::string& warning : choice.warnings) std::fprintf(stderr, "%s\n", warning.c_str());
+  const std::unique_ptr<Device> device =
+      open_device(choice, registry, threads_per_rank(config, 1), 1);
   const DType type = config.train.precision == "bf16" ? DType::kBf16 : DType::kF32;
-  Generator generator(config.model, checkpoint.training().model_data, type, registry, device);
+  Generator generator(config.model, checkpoint.training().model_data, type, registry, *device);
   load_weights(checkpoint, generator.store(), options.average);
   generator.weights_changed();
 

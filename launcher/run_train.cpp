@@ -33,10 +33,13 @@ int run_train(const TrainOptions& options) {
       if (job.session().rank() == 0) directory->describe(config, environment);
     });
     const DType type = config.train.precision == "bf16" ? DType::kBf16 : DType::kF32;
-    const TrainerParts parts{
-        job.registry(), job.device(), job.communicator(),
-        job.exchange(), job.log(),    *directory,
-        *data,          environment,  measured_matrix_peak(config, type, environment.threads)};
+    // The tuning file has the CPU's peak.
+    const double peak = job.device().kind() == DeviceKind::kCpu
+                            ? measured_matrix_peak(config, type, environment.threads)
+                            : 0;
+    const TrainerParts parts{job.registry(), job.device(), job.communicator(),
+                             job.exchange(), job.log(),    *directory,
+                             *data,          environment,  peak};
     return train(config, parts);
   });
 }

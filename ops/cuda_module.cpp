@@ -26,14 +26,14 @@ CudaModule& open_module() {
   if (!std::filesystem::exists(path, error)) {
     fail(ExitCode::kEnvironment,
          "this ingot has no CUDA module ({} is missing): build it where the CUDA Toolkit is "
-         "installed, or set device: cpu",
+         "installed",
          path);
   }
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     fail(ExitCode::kEnvironment,
          "cannot open the CUDA module: {}; install the CUDA runtime and cuBLAS libraries that it "
-         "names (or put their folder into LD_LIBRARY_PATH), or set device: cpu",
+         "names, or put their folder into LD_LIBRARY_PATH",
          dlerror());
   }
   using Entry = CudaModule* (*)(int version);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <numeric>
 #include <utility>
@@ -94,19 +95,25 @@ class MpiCommunicator final : public Communicator {
     enqueue({.kind = Kind::kBarrier, .label = label}, stream);
   }
 
+  void reserve(Stream& stream, std::int64_t bytes) override;
   std::unique_ptr<Communicator> split(int color, int key) override;
 
   [[noreturn]] void abort(int exit_code) override { session_.abort(exit_code); }
 
  private:
-  /// A collective from its call to its completion, then free for the next call.
+  /// A collective from its call to its completion, then free for the next call. A recorded one is
+  /// run again at each replay and never free.
   struct Slot {
     explicit Slot(MpiCommunicator& communicator) : owner(communicator) {}
     MpiCommunicator& owner;
     Collective collective;
+    bool recorded = false;
   };
 
   void enqueue(Exchange exchange, Stream& stream);
+  void enqueue_on_host(const Exchange& exchange, Stream& stream);
+  void enqueue_staged(Exchange exchange, Stream& stream);
+  Slot* take_slot();
   static void run_slot(void* slot);
 
   MpiSession& session_;
@@ -115,6 +122,9 @@ class MpiCommunicator final : public Communicator {
   std::mutex mutex_;
   std::deque<Slot> slots_;   ///< guarded by mutex_
   std::vector<Slot*> free_;  ///< guarded by mutex_; the last one used is reused first
+  /// Host memory that collectives of a stream whose device the host does not see go through; the
+  /// stream's order keeps them apart.
+  std::map<Stream*, Buffer> staging_;
 };
 
 void MpiCommunicator::enqueue(Exchange exchange, Stream& stream) {
@@ -123,31 +133,81 @@ void MpiCommunicator::enqueue(Exchange exchange, Stream& stream) {
   if (size() == 1 && in_place) return;  // nothing to exchange
   exchange.group = &group_;
   // Numbered when called, not when started: streams may reach their collectives in another order
-  // on each rank.
+  // on each rank. A recorded one keeps its number: its replays have the order of their stream.
   exchange.sequence = sequence_++;
-  Slot* slot = nullptr;
-  {
-    const std::scoped_lock lock(mutex_);
-    if (free_.empty()) {
-      slots_.emplace_back(*this);
-      free_.reserve(slots_.size());
-      free_.push_back(&slots_.back());
-    }
-    slot = free_.back();
-    free_.pop_back();
+  if (stream.device().host_visible() || exchange.kind == Kind::kBarrier) {
+    enqueue_on_host(exchange, stream);
+  } else {
+    enqueue_staged(exchange, stream);
   }
+}
+
+void MpiCommunicator::enqueue_on_host(const Exchange& exchange, Stream& stream) {
+  Slot* slot = take_slot();
+  slot->recorded = stream.recording();
   slot->collective.set(exchange);
   stream.call(run_slot, slot);
 }
 
-/// Runs on the stream's worker, which sleeps until the progress thread is done.
+void MpiCommunicator::enqueue_staged(Exchange exchange, Stream& stream) {
+  Device& device = stream.device();
+  if (size() == 1) return device.copy(stream, exchange.to, exchange.from, exchange.bytes());
+  const std::int64_t ranks = size();
+  const bool in_place = exchange.from == nullptr;
+  const bool gathers = exchange.kind == Kind::kAllGather;
+  const bool scatters = exchange.kind == Kind::kReduceScatter;
+  const std::int64_t from_bytes = exchange.bytes() * (in_place  ? 0
+                                                      : gathers ? std::int64_t{1}
+                                                                : ranks);
+  const std::int64_t to_bytes = exchange.bytes() * (in_place || scatters ? 1 : ranks);
+  reserve(stream, from_bytes + to_bytes);
+  auto* staged_to = static_cast<std::byte*>(staging_.at(&stream).data());
+  std::byte* staged_from = staged_to + to_bytes;
+  void* const to = exchange.to;
+  if (in_place) {
+    device.copy(stream, staged_to, to, to_bytes);
+  } else {
+    device.copy(stream, staged_from, exchange.from, from_bytes);
+    exchange.from = staged_from;
+  }
+  exchange.to = staged_to;
+  enqueue_on_host(exchange, stream);
+  device.copy(stream, to, staged_to, to_bytes);
+}
+
+void MpiCommunicator::reserve(Stream& stream, std::int64_t bytes) {
+  Device& device = stream.device();
+  if (device.host_visible() || size() == 1) return;
+  Buffer& staging = staging_[&stream];
+  if (staging.bytes() >= bytes && staging.data() != nullptr) return;
+  ensure(!stream.recording(), "room for a recorded collective that was reserved before");
+  stream.synchronize();
+  staging = device.allocate_host(std::max<std::int64_t>(bytes, 1), "collectives");
+}
+
+MpiCommunicator::Slot* MpiCommunicator::take_slot() {
+  const std::scoped_lock lock(mutex_);
+  if (free_.empty()) {
+    slots_.emplace_back(*this);
+    free_.reserve(slots_.size());
+    free_.push_back(&slots_.back());
+  }
+  Slot* slot = free_.back();
+  free_.pop_back();
+  return slot;
+}
+
+/// Runs on the stream's worker, or a thread of CUDA's, which sleeps until the progress thread is
+/// done.
 void MpiCommunicator::run_slot(void* context) {
   auto* slot = static_cast<Slot*>(context);
   MpiCommunicator& self = slot->owner;
   mpi::ProgressThread& progress = self.session_.progress();
+  if (slot->recorded) slot->collective.set(Exchange(slot->collective.exchange()));
   progress.post(slot->collective);
   // Of a failed collective messages may still be in flight: its slot is not used again.
   progress.wait(slot->collective);
+  if (slot->recorded) return;
   const std::scoped_lock lock(self.mutex_);
   self.free_.push_back(slot);
 }

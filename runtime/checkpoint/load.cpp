@@ -147,7 +147,7 @@ void load_state(const Checkpoint& checkpoint, const StateView& state) {
     offsets.push_back(layout.offsets[static_cast<std::size_t>(layout.find(tensor.name))]);
   }
   for (const RankFile& file : open_rank_files(checkpoint)) {
-    for (const StateKind& kind : state.kinds) file.read(kind.name, offsets, kind.values);
+    for (const StateKind& kind : state.kinds) file.read(kind, offsets);
   }
 }
 

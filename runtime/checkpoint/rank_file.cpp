@@ -45,6 +45,29 @@ Hdf5Plan plan_of(const RankFilePlace& place, const StateView& state,
   return plan;
 }
 
+/// Calls use(bytes) with the values of the pieces in their order: in place where the host sees
+/// them, otherwise in parts that are copied to it.
+template <typename Use>
+void for_each_part(const StateView& state, const StateKind& kind, const std::vector<Piece>& pieces,
+                   Use use) {
+  constexpr std::int64_t kPart = 1 << 20;
+  std::vector<float> part;
+  for (const Piece& piece : pieces) {
+    const std::int64_t start =
+        state.layout.offsets[static_cast<std::size_t>(piece.tensor)] + piece.offset;
+    if (kind.transfer == nullptr) {
+      use(std::as_bytes(kind.values.subspan(static_cast<std::size_t>(start),
+                                            static_cast<std::size_t>(piece.count))));
+      continue;
+    }
+    for (std::int64_t done = 0; done < piece.count; done += kPart) {
+      part.resize(static_cast<std::size_t>(std::min(kPart, piece.count - done)));
+      kind.read(start + done, part);
+      use(std::as_bytes(std::span<const float>(part)));
+    }
+  }
+}
+
 }  // namespace
 
 FileEntry write_rank_file(const RankFilePlace& place, const StateView& state) {
@@ -58,14 +81,11 @@ FileEntry write_rank_file(const RankFilePlace& place, const StateView& state) {
   for (std::size_t k = 0; k < state.kinds.size(); ++k) {
     StreamingChecksum128 checksum;
     std::uint64_t position = 0;
-    for (const Piece& piece : pieces) {
-      const std::int64_t start = state.layout.offsets[static_cast<std::size_t>(piece.tensor)];
-      const auto bytes = std::as_bytes(state.kinds[k].values.subspan(
-          static_cast<std::size_t>(start + piece.offset), static_cast<std::size_t>(piece.count)));
+    for_each_part(state, state.kinds[k], pieces, [&](std::span<const std::byte> bytes) {
       checksum.add(bytes);
       writer.write(k + 1, position, bytes);
       position += bytes.size();
-    }
+    });
     entry.datasets.push_back({state.kinds[k].name, checksum.digest().text()});
   }
   writer.commit();
@@ -147,18 +167,15 @@ void RankFile::verify_dataset(const std::string& name) const {
   }
 }
 
-void RankFile::read(const std::string& kind, std::span<const std::int64_t> tensor_offsets,
-                    std::span<float> values) const {
-  verify_dataset(kind);
-  const auto bytes = bytes_of_dataset(require(kind, kFloat32));
+void RankFile::read(const StateKind& kind, std::span<const std::int64_t> tensor_offsets) const {
+  verify_dataset(kind.name);
+  const auto bytes = bytes_of_dataset(require(kind.name, kFloat32));
   std::size_t position = 0;
   for (const Piece& piece : pieces_) {
-    const std::int64_t start =
-        tensor_offsets[static_cast<std::size_t>(piece.tensor)] + piece.offset;
-    const auto to =
-        values.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(piece.count));
-    std::memcpy(to.data(), bytes.data() + position, to.size_bytes());
-    position += to.size_bytes();
+    const auto from =
+        bytes.subspan(position, static_cast<std::size_t>(piece.count) * sizeof(float));
+    kind.write(tensor_offsets[static_cast<std::size_t>(piece.tensor)] + piece.offset, from);
+    position += from.size();
   }
 }
 

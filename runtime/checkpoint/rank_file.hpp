@@ -37,11 +37,10 @@ class RankFile {
   RankFile(const std::string& path, const FileEntry& entry, const Manifest& manifest);
 
   const std::vector<Piece>& pieces() const { return pieces_; }
-  /// Verifies the dataset's checksum and copies each piece to `values`, the flat buffer of a kind,
-  /// at the place of its tensor. tensor_offsets: by number in the manifest. Error(kCheckpoint)
+  /// Verifies the dataset's checksum and copies each piece into the flat buffer of the kind, at
+  /// the place of its tensor. tensor_offsets: by number in the manifest. Error(kCheckpoint)
   /// naming file, dataset and both checksums.
-  void read(const std::string& kind, std::span<const std::int64_t> tensor_offsets,
-            std::span<float> values) const;
+  void read(const StateKind& kind, std::span<const std::int64_t> tensor_offsets) const;
   /// Verifies the whole file's checksum; a difference is reported as that of the dataset it is in.
   void verify() const;
 

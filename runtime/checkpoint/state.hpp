@@ -2,12 +2,14 @@
 // flat f32 state that the run keeps in memory.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "runtime/execute/host_transfer.hpp"
 #include "runtime/model/model.hpp"
 #include "runtime/program/parameters.hpp"
 
@@ -32,11 +34,16 @@ struct TrainingState {
   std::string columns;    ///< mlp: JSON about the columns of the table
 };
 
-/// One flat f32 buffer in host memory, of StoreLayout::elements elements. Names are those of
-/// `store` in runtime/program/update.hpp: "weights" (the f32 ones), "moment 1", "average".
+/// One flat f32 buffer of StoreLayout::elements elements. Names are those of `store` in
+/// runtime/program/update.hpp: "weights" (the f32 ones), "moment 1", "average".
 struct StateKind {
   std::string name;
-  std::span<float> values;
+  std::span<float> values;           ///< device addresses where `transfer` is set
+  HostTransfer* transfer = nullptr;  ///< set: the host reaches the values only through this
+
+  void read(std::int64_t first, std::span<float> to) const;
+  /// `from` are the bytes of floats and need not be aligned.
+  void write(std::int64_t first, std::span<const std::byte> from) const;
 };
 
 /// The state of one replica. `layout` outlives the view.

@@ -119,6 +119,19 @@ struct ParallelConfig {
   friend bool operator==(const ParallelConfig&, const ParallelConfig&) = default;
 };
 
+struct CollectivesConfig {
+  std::string transport = "auto";  ///< auto | mpi
+
+  friend bool operator==(const CollectivesConfig&, const CollectivesConfig&) = default;
+};
+
+/// What the machine has to be like.
+struct EnvironmentConfig {
+  std::string require_dedicated = "warn";  ///< strict | warn | off
+
+  friend bool operator==(const EnvironmentConfig&, const EnvironmentConfig&) = default;
+};
+
 struct CheckpointConfig {
   std::int64_t every = 0;  ///< steps; 0: only at the end
   std::int64_t keep = 2;   ///< newest ones that are kept; 0: all
@@ -151,7 +164,7 @@ struct Origins {
 };
 
 struct Config {
-  std::string device = "auto";  ///< auto | cpu
+  std::string device = "auto";  ///< auto | cpu | cuda
   std::int64_t threads = 0;  ///< CPU threads per rank; 0: cores of the binding divided by its ranks
   std::string tuning;        ///< tuning file; default $XDG_CACHE_HOME/ingot/tuning.yaml
   RunConfig run;
@@ -162,6 +175,8 @@ struct Config {
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   ParallelConfig parallel;
+  CollectivesConfig collectives;
+  EnvironmentConfig environment;
   CheckpointConfig checkpoint;
   EvaluateConfig evaluate;
   LogConfig log;

@@ -206,6 +206,27 @@ Schema parallel_schema() {
            reserved("shard"), reserved("shard_group"), reserved("reduction"), reserved("wire")}};
 }
 
+Schema collectives_schema() {
+  return {"collectives",
+          "How ranks exchange gradients.",
+          {choice("transport", &CollectivesConfig::transport, {"auto", "mpi"},
+                  "auto takes the fastest there is. mpi moves host memory; memory of GPUs goes "
+                  "through it.")
+               .reserve({"nccl", "shm", "hierarchical"}),
+           reserved("timeout"), reserved("check")}};
+}
+
+Schema environment_schema() {
+  return {
+      "environment",
+      "What the machine has to be like.",
+      {choice("require_dedicated", &EnvironmentConfig::require_dedicated, {"strict", "warn", "off"},
+              "What a GPU that is cut into parts (MIG), that other processes compute on, or "
+              "whose memory had uncorrectable errors does: end the job, be warned of, or "
+              "nothing."),
+       reserved("require_bare_metal")}};
+}
+
 Schema checkpoint_schema() {
   return {"checkpoint",
           "What is saved in the run's folder.",
@@ -240,9 +261,9 @@ Schema config_schema() {
       "Configuration reference",
       "Every key of a job description. Written by `ingot config reference` from the tables that "
       "parse; any key can be set on the command line as `section.key=value`.",
-      {choice("device", &Config::device, {"auto", "cpu"},
-              "What computes; auto takes the best device that is there.")
-           .reserve({"cuda"}),
+      {choice("device", &Config::device, {"auto", "cpu", "cuda"},
+              "What computes. auto: a GPU per rank where each has one that can be used, otherwise "
+              "the CPU."),
        integer(
            "threads", &Config::threads, {.least = 0, .most = 1024},
            "CPU threads per rank. 0: the cores that the rank is bound to, shared with the ranks "
@@ -257,6 +278,8 @@ Schema config_schema() {
        mapping("optimizer", &Config::optimizer, optimizer_schema()),
        mapping("schedule", &Config::schedule, schedule_schema()),
        mapping("parallel", &Config::parallel, parallel_schema()),
+       mapping("collectives", &Config::collectives, collectives_schema()),
+       mapping("environment", &Config::environment, environment_schema()),
        mapping("checkpoint", &Config::checkpoint, checkpoint_schema()),
        mapping("evaluate", &Config::evaluate, evaluate_schema()),
        mapping("log", &Config::log, log_schema()),
@@ -268,10 +291,8 @@ Schema config_schema() {
             "A checkpoint whose weights, and nothing else, are the start."),
        text_list("plugins", &Config::plugins,
                  "Shared libraries with ops; they need `--allow-plugins`, because they run code."),
-       reserved("collectives"),
        reserved("trace"),
        reserved("check"),
-       reserved("environment"),
        reserved("fault")}};
 }
 

@@ -1,5 +1,7 @@
 #include "runtime/execute/executable.hpp"
 
+#include <algorithm>
+
 namespace ingot {
 
 /// One instruction with everything resolved.
@@ -11,6 +13,7 @@ struct Executable::Step {
   Event* event = nullptr;
   TensorView reduced;
   CollectiveLabel label;
+  std::size_t instruction = 0;
 };
 
 PreparedProgram prepare_program(const Graph& graph, const StoreLayout& layout,
@@ -49,6 +52,7 @@ Executable::Executable(PreparedProgram prepared, const Memory& memory, Device& d
   for (const Instruction& instruction : program.instructions) {
     Step step;
     step.kind = instruction.kind;
+    step.instruction = steps_.size();
     step.stream = instruction.stream == kComputeStream ? streams.compute : streams.communication;
     ensure(step.stream != nullptr, "a stream for every instruction");
     switch (instruction.kind) {
@@ -76,13 +80,43 @@ Executable::Executable(PreparedProgram prepared, const Memory& memory, Device& d
     }
     steps_.push_back(step);
   }
+  if (communicator != nullptr) prepare_collectives();
+  recording_ = device.record(*streams.compute, program.name, [this] { enqueue_steps(); });
 }
 
 Executable::~Executable() = default;
 Executable::Executable(Executable&&) noexcept = default;
 
+/// What the communicator needs for the largest exchange is made now.
+void Executable::prepare_collectives() {
+  std::int64_t largest = 0;
+  for (const Step& step : steps_) {
+    if (step.kind == InstructionKind::kAllReduce) {
+      largest = std::max(largest, step.reduced.type.bytes());
+    }
+  }
+  if (largest > 0) communicator_->reserve(*streams_.communication, largest);
+}
+
 void Executable::enqueue() {
-  for (const Step& step : steps_) enqueue(step);
+  if (recording_) {
+    recording_->replay(*streams_.compute);
+  } else {
+    enqueue_steps();
+  }
+}
+
+void Executable::enqueue_steps() {
+  for (const Step& step : steps_) {
+    try {
+      enqueue(step);
+    } catch (const Error& error) {
+      // Kernels do not know what they are used for.
+      throw Error(error.code(),
+                  fmt::format("program {}, {}: {}", program().name,
+                              program().instructions[step.instruction].label, error.what()));
+    }
+  }
 }
 
 void Executable::enqueue(const Step& step) {
@@ -99,9 +133,9 @@ void Executable::enqueue(const Step& step) {
       break;
     case InstructionKind::kWait:
       if (step.stream == streams_.compute) {
-        step.stream->record(*before_wait_);
+        step.stream->mark(*before_wait_);
         step.stream->wait(*step.event);
-        step.stream->record(*after_wait_);
+        step.stream->mark(*after_wait_);
       } else {
         step.stream->wait(*step.event);
       }
@@ -110,7 +144,7 @@ void Executable::enqueue(const Step& step) {
 }
 
 double Executable::exposed_communication_seconds() const {
-  return waits_ ? after_wait_->seconds() - before_wait_->seconds() : 0.0;
+  return waits_ ? after_wait_->seconds_since(*before_wait_) : 0.0;
 }
 
 }  // namespace ingot

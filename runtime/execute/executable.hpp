@@ -1,5 +1,6 @@
 // Runs programs: a Program bound to memory and streams, with its kernels prepared. Enqueuing it
-// allocates nothing and decides nothing.
+// allocates nothing and decides nothing. Where the device can record work (CUDA graphs), a program
+// is recorded when it is bound and replayed as a whole from then on.
 #pragma once
 
 #include <memory>
@@ -41,6 +42,8 @@ class Executable {
 
  private:
   struct Step;
+  void prepare_collectives();
+  void enqueue_steps();
   void enqueue(const Step& step);
 
   PreparedProgram prepared_;
@@ -51,6 +54,7 @@ class Executable {
   std::vector<std::unique_ptr<Event>> events_;
   std::unique_ptr<Event> before_wait_;
   std::unique_ptr<Event> after_wait_;
+  std::unique_ptr<Recording> recording_;  // null where the device records nothing
   bool waits_ = false;
 
  public:

@@ -11,6 +11,7 @@ TensorView Memory::allocate(const std::string& name, const TensorType& type) {
     return {found->second.data, type};
   }
   Buffer buffer = device_.allocate(std::max<std::int64_t>(type.bytes(), 64), name);
+  if (!device_.host_visible()) transfer_->zero(buffer.data(), buffer.bytes());
   const TensorView view{buffer.data(), type};
   buffers_.emplace(name, std::move(buffer));
   views_.emplace(name, view);

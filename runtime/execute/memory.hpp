@@ -3,10 +3,12 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "ops/device/device.hpp"
+#include "runtime/execute/host_transfer.hpp"
 #include "runtime/program/program.hpp"
 #include "runtime/program/update.hpp"
 
@@ -14,7 +16,8 @@ namespace ingot {
 
 class Memory {
  public:
-  explicit Memory(Device& device) : device_(device) {}
+  explicit Memory(Device& device)
+      : device_(device), transfer_(std::make_unique<HostTransfer>(device)) {}
 
   /// Allocates a named buffer, zero; asking for a name again returns it if it is large enough, and
   /// is an internal error otherwise.
@@ -33,11 +36,15 @@ class Memory {
   void* arena_at(std::int64_t offset, std::int64_t bytes) const { return arena_.at(offset, bytes); }
 
   std::int64_t arena_bytes() const { return arena_bytes_; }
+  /// How the host reads and writes contents outside of steps.
+  HostTransfer& transfer() const { return *transfer_; }
+  Device& device() const { return device_; }
   /// Bytes of each buffer by name, aliases left out, arena last.
   std::vector<std::pair<std::string, std::int64_t>> table() const;
 
  private:
   Device& device_;
+  std::unique_ptr<HostTransfer> transfer_;
   std::map<std::string, Buffer> buffers_;
   std::map<std::string, TensorView> views_;
   Buffer arena_;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numbers>
+#include <span>
 
 #include "ops/base/philox.hpp"
 
@@ -40,37 +40,62 @@ void ParameterStore::allocate_training_state(const OptimizerConfig& optimizer) {
   const std::vector<float> factors = chunk_factors(layout_, optimizer);
   const TensorView view =
       memory_.allocate(store::kFactors, {DType::kF32, Shape{layout_.elements / kChunk, 2}});
-  std::ranges::copy(factors, view.as<float>());
+  memory_.transfer().write(view.data, factors.data(), view.type.bytes());
+}
+
+void ParameterStore::draw(std::size_t p, std::uint64_t seed, float* weights) const {
+  const ParameterSpec& parameter = layout_.parameters[p];
+  const std::int64_t count = parameter.shape.count();
+  if (parameter.init_std == 0) {
+    std::fill_n(weights, count, static_cast<float>(parameter.init_value));
+    return;
+  }
+  for (std::int64_t e = 0; e < count; ++e) {
+    weights[e] = static_cast<float>(parameter.init_std) *
+                 normal(seed, static_cast<std::uint64_t>(p), static_cast<std::uint64_t>(e));
+  }
 }
 
 void ParameterStore::initialise(std::uint64_t seed) {
+  HostTransfer* through = transfer();
+  std::vector<float> drawn;
   for (std::size_t p = 0; p < layout_.parameters.size(); ++p) {
-    const ParameterSpec& parameter = layout_.parameters[p];
     float* weights = master() + layout_.offsets[p];
-    const std::int64_t count = parameter.shape.count();
-    if (parameter.init_std == 0) {
-      std::fill_n(weights, count, static_cast<float>(parameter.init_value));
+    if (through == nullptr) {
+      draw(p, seed, weights);
       continue;
     }
-    for (std::int64_t e = 0; e < count; ++e) {
-      weights[e] = static_cast<float>(parameter.init_std) *
-                   normal(seed, static_cast<std::uint64_t>(p), static_cast<std::uint64_t>(e));
-    }
+    drawn.resize(static_cast<std::size_t>(layout_.parameters[p].shape.count()));
+    draw(p, seed, drawn.data());
+    through->write(weights, drawn.data(), static_cast<std::int64_t>(std::span(drawn).size_bytes()));
   }
 }
 
 void ParameterStore::refresh_weights(Stream& stream) {
   stream.synchronize();
-  if (compute_type_ == DType::kBf16) {
-    auto* weights = memory_.view(store::kWeights).as<Bf16>();
+  if (compute_type_ != DType::kBf16) return;
+  auto* weights = memory_.view(store::kWeights).as<Bf16>();
+  HostTransfer* through = transfer();
+  if (through == nullptr) {
     const float* source = master();
     for (std::int64_t e = 0; e < layout_.elements; ++e) weights[e] = Bf16(source[e]);
+    return;
+  }
+  constexpr std::int64_t kPiece = 1 << 20;
+  std::vector<float> wide(static_cast<std::size_t>(std::min(kPiece, layout_.elements)));
+  std::vector<Bf16> narrow(wide.size());
+  for (std::int64_t first = 0; first < layout_.elements; first += kPiece) {
+    const std::int64_t count = std::min(kPiece, layout_.elements - first);
+    through->read(wide.data(), master() + first, count * size_of(DType::kF32));
+    for (std::size_t e = 0; e < static_cast<std::size_t>(count); ++e) narrow[e] = Bf16(wide[e]);
+    through->write(weights + first, narrow.data(), count * size_of(DType::kBf16));
   }
 }
 
 void ParameterStore::copy_to_average() {
   if (!memory_.has(store::kAverage)) return;
-  std::copy_n(master(), layout_.elements, memory_.view(store::kAverage).as<float>());
+  memory_.transfer().copy(memory_.view(store::kAverage).data, master(),
+                          layout_.elements * size_of(DType::kF32));
 }
 
 std::vector<std::pair<std::string, float*>> ParameterStore::saved_state() const {

@@ -27,11 +27,17 @@ class ParameterStore {
 
   const StoreLayout& layout() const { return layout_; }
   DType compute_type() const { return compute_type_; }
-  /// Flat f32 buffers that a checkpoint saves, by name; on the CPU device.
+  /// Flat f32 buffers that a checkpoint saves, by name; addresses of the device.
   std::vector<std::pair<std::string, float*>> saved_state() const;
   float* master() const { return memory_.view(store::kMaster).as<float>(); }
+  /// Null where the host may use these addresses itself; otherwise what it has to go through.
+  HostTransfer* transfer() const {
+    return memory_.device().host_visible() ? nullptr : &memory_.transfer();
+  }
 
  private:
+  void draw(std::size_t parameter, std::uint64_t seed, float* weights) const;
+
   StoreLayout layout_;
   DType compute_type_;
   Memory& memory_;

@@ -1,6 +1,7 @@
 #include "runtime/generate/generator.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <optional>
 
@@ -56,8 +57,11 @@ Generator::Generator(const ModelConfig& model, const ModelData& data, DType type
          Executable(std::move(prepared[i]), memory_, device_, {compute_.get(), nullptr}, nullptr)});
   }
   history_.reserve(static_cast<std::size_t>(context_));
-  staged_tokens_.resize(static_cast<std::size_t>(context_));
-  staged_positions_.resize(static_cast<std::size_t>(context_));
+  const std::int64_t bytes = context_ * size_of(DType::kI32);
+  staged_tokens_ = device_.allocate_host(bytes, "staging");
+  staged_positions_ = device_.allocate_host(bytes, "staging");
+  staged_scalars_ = device_.allocate_host(sizeof(StepScalars), "staging");
+  logits_ = device_.allocate_host(vocabulary_ * size_of(DType::kF32), "logits");
 }
 
 void Generator::reset() {
@@ -88,8 +92,7 @@ std::span<const float> Generator::feed(std::span<const std::uint32_t> tokens) {
     if (!newest.empty()) append(newest);
   }
   append(tokens);
-  const TensorView& logits = memory_.view(buffer::kLogits);
-  return {logits.as<float>(), static_cast<std::size_t>(vocabulary_)};
+  return {static_cast<const float*>(logits_.data()), static_cast<std::size_t>(vocabulary_)};
 }
 
 void Generator::append(std::span<const std::uint32_t> tokens) {
@@ -111,21 +114,25 @@ void Generator::run(Chunk& chunk, std::span<const std::uint32_t> tokens) {
   StepScalars scalars;
   scalars.cache_length = length();
   scalars.last_position = static_cast<std::int64_t>(tokens.size()) - 1;
+  std::memcpy(staged_scalars_.data(), &scalars, sizeof scalars);
+  auto* staged_tokens = static_cast<std::int32_t*>(staged_tokens_.data());
+  auto* staged_positions = static_cast<std::int32_t*>(staged_positions_.data());
   for (std::int64_t i = 0; i < chunk.length; ++i) {
     const auto at = static_cast<std::size_t>(i);
     // Padding behind the tokens computes something nobody reads; its positions stay in range.
-    staged_tokens_[at] = at < tokens.size() ? static_cast<std::int32_t>(tokens[at]) : 0;
-    staged_positions_[at] = static_cast<std::int32_t>(std::min(length() + i, context_ - 1));
+    staged_tokens[at] = at < tokens.size() ? static_cast<std::int32_t>(tokens[at]) : 0;
+    staged_positions[at] = static_cast<std::int32_t>(std::min(length() + i, context_ - 1));
   }
   const auto bytes = chunk.length * size_of(DType::kI32);
-  device_.copy(*compute_, memory_.view(buffer::kTokens + chunk.suffix).data, staged_tokens_.data(),
-               bytes);
+  device_.copy(*compute_, memory_.view(buffer::kTokens + chunk.suffix).data, staged_tokens, bytes);
   const std::string positions = buffer::kPositions + chunk.suffix;
   if (memory_.has(positions)) {
-    device_.copy(*compute_, memory_.view(positions).data, staged_positions_.data(), bytes);
+    device_.copy(*compute_, memory_.view(positions).data, staged_positions, bytes);
   }
-  device_.copy(*compute_, memory_.view(buffer::kScalars).data, &scalars, sizeof scalars);
+  device_.copy(*compute_, memory_.view(buffer::kScalars).data, staged_scalars_.data(),
+               sizeof scalars);
   chunk.executable.enqueue();
+  device_.copy(*compute_, logits_.data(), memory_.view(buffer::kLogits).data, logits_.bytes());
   compute_->synchronize();
   history_.insert(history_.end(), tokens.begin(), tokens.end());
 }

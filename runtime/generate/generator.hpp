@@ -53,8 +53,11 @@ class Generator {
   std::unique_ptr<ParameterStore> store_;
   std::vector<Chunk> chunks_;  // by ascending length, the first is decode
   std::vector<std::uint32_t> history_;
-  std::vector<std::int32_t> staged_tokens_;
-  std::vector<std::int32_t> staged_positions_;
+  // Host memory of the device: what goes there and comes back.
+  Buffer staged_tokens_;
+  Buffer staged_positions_;
+  Buffer staged_scalars_;
+  Buffer logits_;
 };
 
 }  // namespace ingot

@@ -1,51 +1,19 @@
 #include "runtime/train/engine.hpp"
 
+#include <algorithm>
 #include <cstddef>
+#include <cstring>
 
-#include "runtime/program/differentiate.hpp"
-#include "runtime/program/fuse.hpp"
-#include "runtime/program/recompute.hpp"
 #include "runtime/program/update.hpp"
 
 namespace ingot {
 
 namespace {
 
-Recompute recompute_mode(const std::string& name) {
-  if (name == "layer") return Recompute::kLayer;
-  if (name == "attention") return Recompute::kAttention;
-  return Recompute::kNone;
-}
-
-/// The differentiated graph of one micro batch and what it says about the store.
-struct TrainingGraph {
-  Model model;
-  std::vector<int> finish;
-};
-
-TrainingGraph build_training_graph(const EngineOptions& options, const Registry& registry,
-                                   DType type, bool accumulate) {
-  const Config& config = options.config;
-  Model model = build_model(registry, config.model, options.data, ModelMode::kTrain, type,
-                            config.batch.micro, config.model.context);
-  fuse(model.graph, {});
-  const int parameters = static_cast<int>(model.parameters.size());
-  differentiate(model.graph, model.losses, parameters, accumulate);
-  recompute(model.graph, recompute_mode(config.model.recompute));
-  std::vector<int> finish = finish_order(model.graph, parameters);
-  return {std::move(model), std::move(finish)};
-}
-
-ScheduleOptions reductions(std::string name) {
-  ScheduleOptions options;
-  options.name = std::move(name);
-  options.reduce_gradients = true;
-  options.small_reductions.push_back({buffer::kScalars,
-                                      static_cast<std::int64_t>(offsetof(StepScalars, loss_sum)),
-                                      {DType::kF64, Shape{kStepSums}},
-                                      "accumulate_loss"});
-  return options;
-}
+/// Buffers that the host fills for each batch.
+constexpr const char* kBatchBuffers[] = {buffer::kTokens,    buffer::kTargets,  buffer::kPositions,
+                                         buffer::kDocuments, buffer::kFeatures, buffer::kCategories,
+                                         buffer::kLabels,    buffer::kSamples};
 
 }  // namespace
 
@@ -61,46 +29,52 @@ Engine::Engine(const EngineOptions& options, const Registry& registry, Device& d
 
 void Engine::build(const EngineOptions& options, const Registry& registry,
                    Communicator* communicator) {
-  const Config& config = options.config;
-  const DType type = config.train.precision == "bf16" ? DType::kBf16 : DType::kF32;
-  const bool accumulates = micro_batches_ > 1;
-  TrainingGraph training = build_training_graph(options, registry, type, accumulates);
-  const StoreLayout layout =
-      lay_out(training.model.parameters, training.finish, config.parallel.bucket);
-  store_ = std::make_unique<ParameterStore>(layout, type, memory_);
+  const bool reduces = communicator != nullptr && communicator->size() > 1;
+  EnginePlan plan = plan_engine(options, registry, device_, reduces);
+  require_memory(plan, options, registry, device_, reduces);
+  store_ = std::make_unique<ParameterStore>(plan.layout, plan.type, memory_);
   memory_.allocate(buffer::kScalars, step_scalars_type());
-
-  std::vector<std::pair<std::optional<Executable>*, PreparedProgram>> prepared;
-  const auto prepare = [&](std::optional<Executable>& executable, const Graph& graph,
-                           const ScheduleOptions& schedule_options) {
-    prepared.emplace_back(&executable, prepare_program(graph, layout, schedule_options, device_));
-    memory_.allocate_buffers(prepared.back().second.program);
-    memory_.reserve_arena(prepared.back().second.program.arena_bytes);
-  };
-  if (options.training) {
-    store_->allocate_training_state(config.optimizer);
-    // Gradients are reduced by the step's last micro batch only; with one rank there is nothing to.
-    const bool reduces = communicator != nullptr && communicator->size() > 1;
-    if (accumulates) prepare(micro_, training.model.graph, {.name = "micro"});
-    prepare(micro_last_, training.model.graph,
-            reduces ? reductions("micro_last") : ScheduleOptions{.name = "micro_last"});
-    prepare(update_, build_update(registry, layout, config.optimizer, type == DType::kBf16),
-            {.name = "update"});
-  }
-  Model evaluation = build_model(registry, config.model, options.data, ModelMode::kEvaluate, type,
-                                 config.batch.micro, config.model.context);
-  fuse(evaluation.graph, {evaluation.logits});
-  prepare(evaluate_, evaluation.graph, {.name = "evaluate"});
-
+  if (options.training) store_->allocate_training_state(options.config.optimizer);
+  plan.for_each([&](const Program& program) {
+    memory_.allocate_buffers(program);
+    memory_.reserve_arena(program.arena_bytes);
+  });
   memory_.allocate_arena();
+  allocate_staging();
   const Streams streams{compute_.get(), communication_.get()};
-  for (auto& [executable, program] : prepared) {
-    executable->emplace(std::move(program), memory_, device_, streams, communicator);
+  const auto bind = [&](std::optional<Executable>& executable,
+                        std::optional<PreparedProgram>& prepared) {
+    if (prepared) executable.emplace(std::move(*prepared), memory_, device_, streams, communicator);
+  };
+  bind(micro_, plan.micro);
+  bind(micro_last_, plan.micro_last);
+  bind(update_, plan.update);
+  bind(evaluate_, plan.evaluate);
+}
+
+/// Host memory that batches go through and results come back to, where the host does not see the
+/// device's.
+void Engine::allocate_staging() {
+  if (device_.host_visible()) return;
+  std::int64_t batch = UploadRing::rounded(sizeof(double));  // the batch's count of targets
+  for (const char* name : kBatchBuffers) {
+    if (memory_.has(name)) batch += UploadRing::rounded(memory_.view(name).type.bytes());
   }
+  uploads_.emplace(device_, batch);
+  host_scalars_ = device_.allocate_host(sizeof(StepScalars), "step scalars");
+  const auto results = [&](const char* name) {
+    return device_.allocate_host(memory_.has(name) ? memory_.view(name).type.bytes() : 0, name);
+  };
+  host_losses_ = results(buffer::kSampleLosses);
+  host_logits_ = results(buffer::kLogits);
 }
 
 void Engine::load(std::span<const HostTensor> batch) {
-  compute_->synchronize();
+  if (uploads_) {
+    uploads_->begin();
+  } else {
+    compute_->synchronize();
+  }
   for (const HostTensor& tensor : batch) {
     if (!memory_.has(tensor.buffer)) continue;
     const TensorView& view = memory_.view(tensor.buffer);
@@ -108,15 +82,24 @@ void Engine::load(std::span<const HostTensor> batch) {
       fail(ExitCode::kInternal, "batch buffer '{}' has {} bytes, the program expects {} ({})",
            tensor.buffer, tensor.bytes, view.type.bytes(), view.type.text());
     }
-    device_.copy(*compute_, view.data, tensor.data, tensor.bytes);
+    if (uploads_) {
+      uploads_->add(*compute_, view.data, tensor.data, tensor.bytes);
+    } else {
+      device_.copy(*compute_, view.data, tensor.data, tensor.bytes);
+    }
   }
-  compute_->synchronize();
+  if (!uploads_) compute_->synchronize();
 }
 
 void Engine::begin_step(const StepScalars& scalars) {
   compute_->synchronize();
   scalars_ = scalars;
-  device_.copy(*compute_, memory_.view(buffer::kScalars).data, &scalars_, sizeof scalars_);
+  const void* from = &scalars_;
+  if (host_scalars_.data() != nullptr) {
+    std::memcpy(host_scalars_.data(), &scalars_, sizeof scalars_);
+    from = host_scalars_.data();
+  }
+  device_.copy(*compute_, memory_.view(buffer::kScalars).data, from, sizeof scalars_);
   if (micro_batches_ > 1) {
     const TensorView& gradients = memory_.view(store::kGradients);
     device_.fill_zero(*compute_, gradients.data, gradients.type.bytes());
@@ -127,8 +110,12 @@ void Engine::begin_step(const StepScalars& scalars) {
 void Engine::add_counted(double counted) {
   scalars_.counted += counted;
   auto* scalars = static_cast<std::byte*>(memory_.view(buffer::kScalars).data);
-  device_.copy(*compute_, scalars + offsetof(StepScalars, counted), &scalars_.counted,
-               sizeof scalars_.counted);
+  auto* place = scalars + offsetof(StepScalars, counted);
+  if (uploads_) {
+    uploads_->add(*compute_, place, &scalars_.counted, sizeof scalars_.counted);
+  } else {
+    device_.copy(*compute_, place, &scalars_.counted, sizeof scalars_.counted);
+  }
 }
 
 void Engine::run_micro(bool last) {
@@ -141,25 +128,39 @@ void Engine::run_update() {
 }
 
 StepScalars Engine::finish_step() {
-  device_.copy(*compute_, &scalars_, memory_.view(buffer::kScalars).data, sizeof scalars_);
+  const bool staged = host_scalars_.data() != nullptr;
+  void* to = staged ? host_scalars_.data() : &scalars_;
+  device_.copy(*compute_, to, memory_.view(buffer::kScalars).data, sizeof scalars_);
   compute_->synchronize();
   communication_->synchronize();
+  if (staged) std::memcpy(&scalars_, to, sizeof scalars_);
   return scalars_;
 }
 
 void Engine::evaluate() {
   evaluate_->enqueue();
+  for (const auto& [name, host] : {std::pair(buffer::kSampleLosses, &host_losses_),
+                                   std::pair(buffer::kLogits, &host_logits_)}) {
+    if (host->bytes() == 0) continue;
+    device_.copy(*compute_, host->data(), memory_.view(name).data, host->bytes());
+  }
   compute_->synchronize();
 }
 
+/// What evaluate() left in a buffer, as the host sees it.
+template <typename T>
+std::span<const T> Engine::result(const char* name, const Buffer& host) const {
+  const TensorView& view = memory_.view(name);
+  const T* data = host.bytes() > 0 ? static_cast<const T*>(host.data()) : view.as<T>();
+  return {data, static_cast<std::size_t>(view.count())};
+}
+
 std::span<const double> Engine::sample_losses() const {
-  const TensorView& view = memory_.view(buffer::kSampleLosses);
-  return {view.as<double>(), static_cast<std::size_t>(view.count())};
+  return result<double>(buffer::kSampleLosses, host_losses_);
 }
 
 std::span<const float> Engine::logits() const {
-  const TensorView& view = memory_.view(buffer::kLogits);
-  return {view.as<float>(), static_cast<std::size_t>(view.count())};
+  return result<float>(buffer::kLogits, host_logits_);
 }
 
 double Engine::exposed_communication_seconds() const {

@@ -10,7 +10,9 @@
 #include "ops/step_scalars.hpp"
 #include "runtime/execute/executable.hpp"
 #include "runtime/execute/parameter_store.hpp"
+#include "runtime/execute/upload_ring.hpp"
 #include "runtime/model/model.hpp"
+#include "runtime/train/engine_plan.hpp"
 
 namespace ingot {
 
@@ -19,13 +21,6 @@ struct HostTensor {
   const char* buffer = "";
   const void* data = nullptr;
   std::int64_t bytes = 0;
-};
-
-struct EngineOptions {
-  Config config;
-  ModelData data;
-  std::int64_t micro_batches = 1;  ///< of this rank per step
-  bool training = true;            ///< false: only evaluate() works, and no training state is kept
 };
 
 class Engine {
@@ -38,7 +33,8 @@ class Engine {
   const ParameterStore& store() const { return *store_; }
   Stream& compute_stream() { return *compute_; }
 
-  /// Copies a batch into the input buffers once earlier work has read them. Names that the model
+  /// Copies a batch into the input buffers once earlier work has read them; it may change when the
+  /// call returns. Names that the model
   /// does not read are passed over.
   void load(std::span<const HostTensor> batch);
   /// Sets the scalars of a step, before its first micro batch.
@@ -65,6 +61,9 @@ class Engine {
 
  private:
   void build(const EngineOptions& options, const Registry& registry, Communicator* communicator);
+  void allocate_staging();
+  template <typename T>
+  std::span<const T> result(const char* name, const Buffer& host) const;
 
   Device& device_;
   Memory memory_;
@@ -72,6 +71,11 @@ class Engine {
   std::unique_ptr<Stream> compute_;
   std::unique_ptr<Stream> communication_;
   std::unique_ptr<ParameterStore> store_;
+  // Pinned host memory, absent where the host sees the device's.
+  std::optional<UploadRing> uploads_;
+  Buffer host_scalars_;
+  Buffer host_losses_;
+  Buffer host_logits_;
   std::optional<Executable> micro_;
   std::optional<Executable> micro_last_;
   std::optional<Executable> update_;

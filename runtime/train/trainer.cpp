@@ -90,8 +90,9 @@ class Trainer {
     StateView view{engine_.store().layout(), {}};
     for (const auto& [name, values] : engine_.store().saved_state()) {
       if (weights_only && name != "weights") continue;
-      view.kinds.push_back(
-          {name, {values, static_cast<std::size_t>(engine_.store().layout().elements)}});
+      view.kinds.push_back({name,
+                            {values, static_cast<std::size_t>(engine_.store().layout().elements)},
+                            engine_.store().transfer()});
     }
     return view;
   }

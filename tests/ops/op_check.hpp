@@ -1,8 +1,8 @@
-// Checks an op's CPU kernel against a reference in double precision. One OpCheck describes one use
-// of an op (inputs, attributes, reference); check_forward() and check_backward() then cover what
-// every op promises: values, every output written and nothing beyond it, accumulation, in-place
-// memory, the same bits on any number of threads, and a gradient that agrees with finite
-// differences of the reference.
+// Checks an op's kernel (on the device that run_op.hpp speaks of) against a reference in double
+// precision. One OpCheck describes one use of an op (inputs, attributes, reference);
+// check_forward() and check_backward() then cover what every op promises: values, every output
+// written and nothing beyond it, accumulation, in-place memory, the same bits on any number of
+// threads, and a gradient that agrees with finite differences of the reference.
 #pragma once
 
 #include <gtest/gtest.h>

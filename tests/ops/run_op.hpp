@@ -1,16 +1,19 @@
-// Runs a registered op's CPU kernel on host tensors: device, stream and workspace are made for the
-// one run. Writes past a tensor or the workspace, and changes of inputs, fail the test.
+// Runs a registered op's kernel on host tensors: stream and workspace are made for the one run. On
+// the CPU, writes past a tensor or the workspace, and changes of inputs, fail the test. On a GPU
+// (INGOT_TEST_DEVICE=cuda) every tensor is an allocation of its own and of its exact size, so that
+// gpusim or compute-sanitizer sees what goes beyond it.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "ops/device/cpu/cpu_device.hpp"
 #include "ops/op.hpp"
+#include "tests/device.hpp"
 #include "tests/ops/host_tensor.hpp"
 
 namespace ingot::test {
@@ -30,9 +33,56 @@ inline std::vector<TensorType> types_of(const std::vector<HostTensor>& tensors) 
   return types;
 }
 
-/// Runs one op on the CPU device and returns its outputs. Inputs that the op mutates (or overwrites
-/// in place) are changed; any other change of an input, and any write past a tensor, fails the
-/// test.
+/// The memory of one run on a GPU: a copy of each host tensor, found by its host address.
+class DeviceTensors {
+ public:
+  DeviceTensors(Device& device, Stream& stream) : device_(device), stream_(stream) {}
+
+  /// Replaces the view's memory by device memory that holds a copy of it.
+  void upload(TensorView& view) {
+    if (view.data == nullptr) return;
+    const auto bytes = view.type.bytes();
+    auto found = buffers_.find(view.data);
+    if (found == buffers_.end()) {
+      found = buffers_.emplace(view.data, device_.allocate(bytes, "test")).first;
+      device_.copy(stream_, found->second.data(), view.data, bytes);
+    }
+    view.data = found->second.data();
+  }
+  /// Copies everything back to where it came from.
+  void download() {
+    for (const auto& [host, buffer] : buffers_) {
+      device_.copy(stream_, host, buffer.data(), buffer.bytes());
+    }
+    stream_.synchronize();
+  }
+
+ private:
+  Device& device_;
+  Stream& stream_;
+  std::map<void*, Buffer> buffers_;
+};
+
+inline void run_on_cuda(Kernel& kernel, std::vector<TensorView> inputs,
+                        std::vector<TensorView> outputs) {
+  Device& device = cuda_device();
+  const std::unique_ptr<Stream> stream = device.create_stream("test");
+  DeviceTensors tensors(device, *stream);
+  for (TensorView& view : inputs) tensors.upload(view);
+  for (TensorView& view : outputs) tensors.upload(view);
+  const Buffer workspace = device.allocate(kernel.workspace_bytes(), "test workspace");
+  const KernelArguments arguments{
+      inputs,
+      outputs,
+      {static_cast<std::byte*>(workspace.data()), static_cast<std::size_t>(workspace.bytes())}};
+  kernel.enqueue(*stream, arguments);
+  stream->synchronize();
+  tensors.download();
+}
+
+/// Runs one op on the device under test and returns its outputs. Inputs that the op mutates (or
+/// overwrites in place) are changed; any other change of an input, and any write past a tensor,
+/// fails the test.
 inline std::vector<HostTensor> run_op(const Registry& registry, const std::string& name,
                                       std::vector<HostTensor>& inputs, const Attributes& attributes,
                                       const RunOptions& options = {}) {
@@ -62,8 +112,12 @@ inline std::vector<HostTensor> run_op(const Registry& registry, const std::strin
     output_views[o].data = inputs[static_cast<std::size_t>(input)].data();
   }
 
-  cpu::CpuDevice device(options.threads);
-  {
+  if (on_cuda()) {
+    const std::unique_ptr<Kernel> kernel = cuda_registry().prepare(
+        name, {cuda_device(), OpTypes{input_types, output_types, attributes}, options.accumulate});
+    run_on_cuda(*kernel, input_views, output_views);
+  } else {
+    cpu::CpuDevice device(options.threads);
     const std::unique_ptr<Kernel> kernel = registry.prepare(
         name, {device, OpTypes{input_types, output_types, attributes}, options.accumulate});
     const HostTensor workspace(TensorType{DType::kU8, Shape{kernel->workspace_bytes()}});

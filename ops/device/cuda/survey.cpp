@@ -30,8 +30,9 @@ std::string problem_of(cudaError_t code, const Survey& survey) {
   const std::string runtime = version_text(survey.runtime_version);
   if (survey.driver_version == 0) {
     return fmt::format(
-        "there is no NVIDIA driver on this machine (CUDA runtime {}): install the driver, start "
-        "the job on a machine with GPUs, or set device: cpu",
+        "there is no NVIDIA driver on this machine (for CUDA runtime {}): install one, or start "
+        "the "
+        "job on a machine with GPUs",
         runtime);
   }
   // Within one major version a newer runtime works on an older driver.
@@ -44,7 +45,7 @@ std::string problem_of(cudaError_t code, const Survey& survey) {
   }
   if (code == cudaErrorNoDevice || code == cudaSuccess) {
     return "the NVIDIA driver shows no GPU to this process: look at nvidia-smi and at "
-           "CUDA_VISIBLE_DEVICES, or set device: cpu";
+           "CUDA_VISIBLE_DEVICES";
   }
   return fmt::format("CUDA cannot be initialised: {} ({}); look at nvidia-smi and the kernel log",
                      cudaGetErrorString(code), cudaGetErrorName(code));
@@ -88,7 +89,7 @@ Survey survey_gpus() {
     if (gpu.major >= kLeastMajor) continue;
     survey.problem = fmt::format(
         "GPU {} ({}) has compute capability {}.{}, ingot's kernels need {}.0: leave it out with "
-        "CUDA_VISIBLE_DEVICES, or set device: cpu",
+        "CUDA_VISIBLE_DEVICES",
         gpu.ordinal, gpu.name, gpu.major, gpu.minor, kLeastMajor);
   }
   return survey;

@@ -43,12 +43,12 @@ TEST(LoadConfig, MisspeltKeysNameFileLineColumnAndTheNearestKey) {
 TEST(LoadConfig, KeysOfLaterVersionsAreNotAvailable) {
   for (const char* key :
        {"parallel.shard", "parallel.reduction", "parallel.wire", "parallel.shard_group",
-        "collectives", "trace", "check", "environment", "fault", "checkpoint.async"}) {
+        "collectives.timeout", "collectives.check", "trace", "check",
+        "environment.require_bare_metal", "fault", "checkpoint.async"}) {
     const std::string message = refusal("train: {steps: 1}\n", {std::string(key) + "=x"});
     EXPECT_THAT(message, HasSubstr("is not available in this version")) << key;
   }
   EXPECT_THAT(refusal("collectives: {transport: shm}\n"), HasSubstr("not available"));
-  EXPECT_THAT(refusal("device: cuda\n"), HasSubstr("not available"));
   EXPECT_THAT(refusal("train: {on_nonfinite: rollback}\n"), HasSubstr("not available"));
 }
 

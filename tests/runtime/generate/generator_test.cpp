@@ -25,7 +25,7 @@ class GeneratorOfModel : public ::testing::TestWithParam<bool> {
   GeneratorOfModel() : config_(test::tiny_gpt(GetParam())) {
     config_.batch.micro = 1;
     config_.model.context = 40;
-    register_ops(registry_);
+    test::register_test_ops(registry_);
     // Large weights, so that logits differ clearly between positions.
     config_.model.init_std = 0.3;
   }
@@ -43,7 +43,8 @@ class GeneratorOfModel : public ::testing::TestWithParam<bool> {
   Config config_;
   ModelData data_{.vocabulary = kVocabulary};
   Registry registry_;
-  cpu::CpuDevice device_{1};
+  std::unique_ptr<cpu::CpuDevice> cpu_device_;
+  Device& device_ = test::make_device(cpu_device_, 1);
 };
 
 TEST_P(GeneratorOfModel, DecodesWithACacheWhatTheFullForwardComputes) {

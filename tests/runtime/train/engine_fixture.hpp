@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "ops/device/cpu/cpu_device.hpp"
 #include "runtime/train/engine.hpp"
+#include "tests/device.hpp"
 
 namespace ingot::test {
 
@@ -81,21 +83,34 @@ inline Config tiny_gpt(bool llama) {
   return config;
 }
 
-/// A registry, a device and an engine of one rank with initialised weights.
+/// A registry, a device (see tests/device.hpp) and an engine of one rank with initialised weights.
 struct OneRank {
   explicit OneRank(const Config& config, ModelData data, std::int64_t micro_batches = 1,
                    int threads = 1)
-      : device(threads) {
-    register_ops(registry);
+      : device(make_device(cpu_device, threads)) {
+    register_test_ops(registry);
     engine = std::make_unique<Engine>(EngineOptions{config, data, micro_batches, true}, registry,
                                       device, nullptr);
     engine->store().initialise(config.run.seed);
     engine->store().copy_to_average();
     engine->store().refresh_weights(engine->compute_stream());
   }
+  /// A flat buffer as the host sees it: on a GPU a copy of what it holds now. Whoever writes into
+  /// it calls changed() afterwards.
   std::span<float> flat(const char* name) {
-    return {engine->memory().view(name).as<float>(),
-            static_cast<std::size_t>(engine->store().layout().elements)};
+    const TensorView& view = engine->memory().view(name);
+    if (device.host_visible()) {
+      return {view.as<float>(), static_cast<std::size_t>(view.count())};
+    }
+    std::vector<float>& mirror = mirrors[name];
+    mirror.resize(static_cast<std::size_t>(view.count()));
+    engine->memory().transfer().read(mirror.data(), view.data, view.type.bytes());
+    return mirror;
+  }
+  void changed(const char* name) {
+    if (device.host_visible()) return;
+    const TensorView& view = engine->memory().view(name);
+    engine->memory().transfer().write(view.data, mirrors.at(name).data(), view.type.bytes());
   }
   /// Forward and backward of batches that make one step; no update. Returns the loss sum.
   double gradients(const std::vector<RandomBatch>& batches) {
@@ -120,7 +135,9 @@ struct OneRank {
   }
 
   Registry registry;
-  cpu::CpuDevice device;
+  std::unique_ptr<cpu::CpuDevice> cpu_device;
+  Device& device;
+  std::map<std::string, std::vector<float>> mirrors;
   std::unique_ptr<Engine> engine;
 };
 

@@ -64,6 +64,7 @@ TEST_P(EngineOfModel, HasTheGradientOfItsLoss) {
       for (std::size_t e = first; e < first + count; ++e) {
         values[e] = static_cast<float>(weights[e] + along * step * gradient[e]);
       }
+      rank.changed(store::kMaster);
       const double loss = rank.evaluate(input);
       std::copy(weights.begin(), weights.end(), values.begin());
       return loss;
@@ -168,6 +169,7 @@ TEST(EngineUpdate, LeavesEverythingAsItIsWhenTheGradientIsNotFinite) {
   test::OneRank rank(test::tiny_gpt(false), {.vocabulary = kVocabulary});
   rank.gradients({test::random_tokens(3, 12, kVocabulary, 1)});
   rank.flat(store::kGradients)[5] = std::nanf("");
+  rank.changed(store::kGradients);
   const std::vector<float> before = copy(rank.flat(store::kMaster));
   rank.engine->run_update();
   const StepScalars result = rank.engine->finish_step();

@@ -70,6 +70,7 @@ void set_weights(const test::GoldenFile& file, test::OneRank& rank) {
   const StoreLayout& layout = rank.engine->store().layout();
   const std::vector<std::string> names = file.names("weights");
   ASSERT_EQ(names.size(), layout.parameters.size());
+  const std::span<float> weights = rank.flat(store::kMaster);
   for (const std::string& name : names) {
     const int p = layout.find(name);
     ASSERT_GE(p, 0) << "the model has no parameter " << name;
@@ -77,8 +78,9 @@ void set_weights(const test::GoldenFile& file, test::OneRank& rank) {
     const std::vector<float> values = file.floats("weights/" + name);
     ASSERT_EQ(static_cast<std::int64_t>(values.size()), layout.parameters[index].shape.count())
         << name;
-    std::ranges::copy(values, rank.engine->store().master() + layout.offsets[index]);
+    std::ranges::copy(values, weights.begin() + layout.offsets[index]);
   }
+  rank.changed(store::kMaster);
   rank.engine->store().refresh_weights(rank.engine->compute_stream());
 }
 
