@@ -44,13 +44,17 @@ function(gpusim_cuda_program name source)
   set(objects "")
   get_filename_component(source_folder ${source} DIRECTORY)
   list(TRANSFORM parts PREPEND ${source_folder}/)
+  set(lines -lineinfo)
+  if("-G" IN_LIST flags)
+    set(lines "")
+  endif()
   foreach(file ${source} ${parts})
     get_filename_component(object ${file} NAME)
     set(object ${folder}/${name}.${object}.o)
     add_custom_command(OUTPUT ${object}
       COMMAND ${CMAKE_COMMAND} -E make_directory ${folder}
       COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} ${CUDAToolkit_NVCC_EXECUTABLE} -c ${file} -o ${object}
-        -std=c++20 -O2 -lineinfo --Werror all-warnings -I${CMAKE_CURRENT_SOURCE_DIR}/programs
+        -std=c++20 -O2 ${lines} --Werror all-warnings -I${CMAKE_CURRENT_SOURCE_DIR}/programs
         -ccbin ${CMAKE_CXX_COMPILER} ${targets} ${flags} ${ARGN}
       DEPENDS ${file} ${program_headers} COMMENT "Compiling CUDA program ${name}" VERBATIM)
     list(APPEND objects ${object})

@@ -1,4 +1,5 @@
 // The fat binary stored as --compress-mode=speed does it.
+//
 // nvcc: --compress-mode=speed
 #include "check.cuh"
 

@@ -1,4 +1,5 @@
 // The fat binary stored as --compress-mode=none does it.
+//
 // nvcc: --compress-mode=none
 #include "check.cuh"
 

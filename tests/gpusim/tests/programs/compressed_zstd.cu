@@ -1,4 +1,5 @@
 // The fat binary stored as --compress-mode=size does it.
+//
 // nvcc: --compress-mode=size
 #include "check.cuh"
 

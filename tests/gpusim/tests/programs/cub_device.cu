@@ -1,4 +1,5 @@
 // cub's primitives over a device: reduce, scan, sort, select, histogram, run-length encoding.
+//
 // timeout: 300
 #include <algorithm>
 #include <cub/device/device_histogram.cuh>

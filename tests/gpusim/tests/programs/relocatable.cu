@@ -1,5 +1,6 @@
 // Two translation units that are linked on the device: functions, variables, constants, a table of
 // function pointers, and static symbols of one name in both.
+//
 // nvcc: -rdc=true
 // with: relocatable.part.cu
 #include "check.cuh"
