@@ -22,10 +22,12 @@ namespace gpusim::cudart {
 cudaError_t enqueue_work(cudaStream_t stream, std::string name, AccessSet accesses,
                          std::function<Fault()> work);
 
-/// The device current in the calling thread.
+/// The device current in the calling thread. Here and below: its number in the machine, as
+/// Allocation::device has it, not the program's after CUDA_VISIBLE_DEVICES.
 int current_device();
 
-/// The device that a stream belongs to; -1 for a handle that is not a stream.
+/// The device that a stream belongs to (its number in the machine); -1 for a handle that is not a
+/// stream.
 int stream_device(cudaStream_t stream);
 
 /// Whether calls into this stream are recorded into a graph at present.
