@@ -27,6 +27,10 @@ AttentionSizes sizes_of(const TensorType& qkv, const Attributes& attributes) {
   sizes.heads = static_cast<int>(attributes.integer("heads"));
   sizes.kv_heads = static_cast<int>(attributes.integer("kv_heads"));
   sizes.head_size = static_cast<int>(qkv.shape[2] / (sizes.heads + 2 * sizes.kv_heads));
+  // Batch elements and heads are the second and third dimension of the grids.
+  ensure(qkv.shape[0] * qkv.shape[1] < (std::int64_t{1} << 31) && qkv.shape[0] <= 65535 &&
+             sizes.heads <= 65535,
+         "a batch of attention that fits the grid of a kernel");
   if (sizes.head_size > kLargestHeadSize) {
     fail(
         ExitCode::kConfiguration,
