@@ -26,10 +26,14 @@ dnnl::memory::data_type data_type_of(DType type) {
   return type == DType::kBf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
 }
 
+/// Whether the processor multiplies bf16 faster than f32. Intel's vector units do vdpbf16ps at a
+/// quarter of the rate of fmadd: 85 GFLOP/s against 176 in registers on a Xeon of family 6 model
+/// 207, so that without AMX conversion to f32 is twice as fast there. AMD's do both at one rate.
 bool processor_multiplies_bf16() {
   // The values of cpu_isa are sets of features.
   const auto have = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-  const auto need = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+  const auto need = static_cast<unsigned>(
+      __builtin_cpu_is("intel") ? dnnl::cpu_isa::avx512_core_amx : dnnl::cpu_isa::avx512_core_bf16);
   return (have & need) == need;
 }
 

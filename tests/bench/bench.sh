@@ -53,6 +53,7 @@ model: {kind: gpt}
 data: {train: $bench_runs/text.h5}
 optimizer: {learning_rate: 6.0e-4}
 checkpoint: {at_end: false}
+evaluate: {batches: 1}
 log: {every: 1}
 resume: none
 YAML
