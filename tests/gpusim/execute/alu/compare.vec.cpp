@@ -96,7 +96,7 @@ template <class L, Compare C>
 }
 /// One copy for all the rarer forms.
 template <class L, Compare C>
-[[gnu::noinline]] u32 compare_bits(const AluOperands& o) {
+[[gnu::noinline, gnu::flatten]] u32 compare_bits(const AluOperands& o) {
   return compare_inline<L, C>(o);
 }
 

@@ -36,7 +36,7 @@ template <class Row, class D>
 }
 
 template <class D, class DRow, class S, class SRow, bool Sat>
-void convert(const AluOperands& o, std::uint32_t mask) {
+[[gnu::flatten]] void convert(const AluOperands& o, std::uint32_t mask) {
   const SRow* const a = static_cast<const SRow*>(o.a);
   for_lanes<DRow, sizeof(DRow) == sizeof(SRow)>(o.d, mask, [=](int i) {
     const S value = static_cast<S>(a[i]);

@@ -43,7 +43,7 @@ template <Round R, class F>
 
 /// run<F, D, Sources...> under a rounding mode.
 template <Round R, class F, class D, class A>
-void run_rounded(const AluOperands& o, std::uint32_t mask) {
+[[gnu::flatten]] void run_rounded(const AluOperands& o, std::uint32_t mask) {
   alignas(64) RowOf<D> r[kLanes];
   const void* const a = o.a;
   under_rounding<R>(r, [&] {
@@ -52,7 +52,7 @@ void run_rounded(const AluOperands& o, std::uint32_t mask) {
   commit(o.d, r, mask);
 }
 template <Round R, class F, class D, class A, class B>
-void run_rounded(const AluOperands& o, std::uint32_t mask) {
+[[gnu::flatten]] void run_rounded(const AluOperands& o, std::uint32_t mask) {
   alignas(64) RowOf<D> r[kLanes];
   const void *const a = o.a, *const b = o.b;
   under_rounding<R>(r, [&] {
@@ -61,7 +61,7 @@ void run_rounded(const AluOperands& o, std::uint32_t mask) {
   commit(o.d, r, mask);
 }
 template <Round R, class F, class D, class A, class B, class C>
-void run_rounded(const AluOperands& o, std::uint32_t mask) {
+[[gnu::flatten]] void run_rounded(const AluOperands& o, std::uint32_t mask) {
   alignas(64) RowOf<D> r[kLanes];
   const void *const a = o.a, *const b = o.b, *const c = o.c;
   under_rounding<R>(r, [&] {

@@ -30,6 +30,17 @@ using E2m1 = SmallFloat<2, 1, false, false>;
 using E2m3 = SmallFloat<2, 3, false, false>;
 using E3m2 = SmallFloat<3, 2, false, false>;
 
+/// condition ? a : b without a branch, whatever the compiler thinks of branches: one that it makes
+/// inside a long expression keeps the loop from being vectorised.
+[[gnu::always_inline]] inline u32 choose(bool condition, u32 a, u32 b) {
+  const u32 select = 0u - static_cast<u32>(condition);
+  return (a & select) | (b & ~select);
+}
+[[gnu::always_inline]] inline u64 choose(bool condition, u64 a, u64 b) {
+  const u64 select = u64{0} - static_cast<u64>(condition);
+  return (a & select) | (b & ~select);
+}
+
 /// The code of the format nearest to x by rounding R. SatFinite: beyond the largest finite value
 /// there is only that value. NaN gives the canonical code (the largest value where there is no
 /// NaN).
@@ -62,7 +73,7 @@ template <class S, Round R, bool SatFinite>
       up = !negative & (rest != 0);
       break;
     default:
-      up = (rest > half) | ((rest == half) & ((code & 1u) != 0));
+      up = rest + (code & 1u) > half;  // ties to even
       break;
   }
   code += up ? 1u : 0u;
@@ -86,7 +97,7 @@ template <>
 [[gnu::always_inline]] inline u32 narrow<Bf16, Round::kRn, false>(float x) {
   const u32 b = bits<u32>(x);
   const u32 r = (b + 0x7fffu + (b >> 16 & 1u)) >> 16;
-  return (b & 0x7fffffffu) > 0x7f800000u ? 0x7fffu : r;
+  return choose((b & 0x7fffffffu) > 0x7f800000u, 0x7fffu, r);
 }
 template <>
 [[gnu::always_inline]] inline u32 narrow<F16, Round::kRn, false>(float x) {
@@ -95,10 +106,10 @@ template <>
   const u32 normal = (a + 0xfffu + (a >> 13 & 1u) - 0x38000000u) >> 13;
   // One half has the ulp of the smallest f16: the addition rounds as wanted.
   const u32 subnormal = bits<u32>(bits<float>(a) + 0.5f) - 0x3f000000u;
-  u32 r = a < 0x38800000u ? subnormal : normal;
-  r = a >= 0x47800000u ? 0x7c00u : r;
+  u32 r = choose(a < 0x38800000u, subnormal, normal);
+  r = choose(a >= 0x47800000u, 0x7c00u, r);
   r |= b >> 31 << 15;
-  return a > 0x7f800000u ? 0x7fffu : r;
+  return choose(a > 0x7f800000u, 0x7fffu, r);
 }
 
 /// The value of a code, exactly. Bits above the format's width are ignored.
@@ -113,12 +124,12 @@ template <class S>
     const u32 normal = (magnitude_code << (23 - M)) + (static_cast<u32>(127 - S::kBias) << 23);
     constexpr float kQuantum = bits<float>(static_cast<u32>(127 + 1 - S::kBias - M) << 23);
     const float small = static_cast<float>(static_cast<s32>(magnitude_code)) * kQuantum;
-    u32 r = magnitude_code < (1u << M) ? bits<u32>(small) : normal;
+    u32 r = choose(magnitude_code < (1u << M), bits<u32>(small), normal);
     if constexpr (S::kInfinity) {
       constexpr u32 kInf = ((1u << E) - 1u) << M;
-      r = magnitude_code >= kInf ? 0x7f800000u | magnitude_code << (23 - M) : r;
+      r = choose(magnitude_code >= kInf, 0x7f800000u | magnitude_code << (23 - M), r);
     } else if constexpr (S::kNan) {
-      r = magnitude_code == S::kAll ? kCanonicalNan : r;
+      r = choose(magnitude_code == S::kAll, kCanonicalNan, r);
     }
     return bits<float>(r | sign);
   }
@@ -129,8 +140,10 @@ template <class S>
   const float f = static_cast<float>(x);
   const double back = static_cast<double>(f);
   const u32 b = bits<u32>(f);
-  const u32 neighbour = magnitude(back) > magnitude(x) ? b - 1u : b + 1u;
-  return bits<float>((back != x) & !is_nan(x) & ((b & 1u) == 0) ? neighbour : b);
+  const bool away = magnitude(back) > magnitude(x);
+  const bool inexact = (back > x) | (back < x);
+  const u32 step = choose(away, ~0u, 1u);
+  return bits<float>(b + (choose(inexact, step, 0u) & ((b & 1u) - 1u)));  // where b is even
 }
 
 /// a + b in T, rounded to odd: the error of the sum is exact (Knuth), its sign says where to go.
@@ -142,10 +155,10 @@ template <class T>
   const T error = (a - (s - virtual_b)) + (b - virtual_b);
   const U sb = bits<U>(s);
   const bool outward = (error > T(0)) == (s > T(0));
-  const U neighbour = outward ? sb + 1u : sb - 1u;
   // Where the sum is not finite the error is NaN, and there is nothing to mend.
   const bool inexact = (error > T(0)) | (error < T(0));
-  return bits<T>(inexact & ((sb & 1u) == 0) ? neighbour : sb);
+  const U step = choose(outward, U{1}, static_cast<U>(~U{0}));
+  return bits<T>(sb + (choose(inexact, step, U{0}) & ((sb & U{1}) - U{1})));  // where even
 }
 
 /// 64-bit integers to a double that still rounds correctly to 51 bits or fewer: what a double

@@ -164,9 +164,10 @@ template <class D, class A, class B, class C, class E, class F>
   });
 }
 
-/// An AluFunction made of a functor type: F's call operator over scalars of these types.
+/// An AluFunction made of a functor type: F's call operator over scalars of these types. Flattened,
+/// because a call that is left in the loop keeps it from being vectorised.
 template <class F, class D, class... Sources>
-void run(const AluOperands& o, std::uint32_t mask) {
+[[gnu::flatten]] void run(const AluOperands& o, std::uint32_t mask) {
   apply<D, Sources...>(o, mask, F{});
 }
 
