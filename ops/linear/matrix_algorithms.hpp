@@ -1,0 +1,67 @@
+// Which algorithm of the vendor's library computes each matrix product: chosen once per product and
+// GPU, then the same for the whole run and on all ranks, since algorithms differ in the last bits
+// of their results. The choice is made while kernels are prepared, and comes, in this order, from
+//
+//   this table     filled from the tuning file, or from what rank 0 broadcasts;
+//   measurement    with AlgorithmChoice::kMeasure: every candidate is timed on scratch memory;
+//   the library    with kHeuristic: the first that its heuristic names (parallel.reduction:
+//   ordered).
+//
+// So rank 0 prepares its programs, exports the table and broadcasts it; the others import it and
+// prepare theirs. Nothing here knows CUDA: the bytes of an algorithm are the library's own.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace ingot {
+
+enum class AlgorithmChoice : std::uint8_t { kHeuristic, kMeasure };
+
+struct MatrixAlgorithm {
+  /// cublasLtMatmulAlgo_t as it is; all zero: the library has no algorithm for this product, and
+  /// the op goes another way.
+  std::array<std::uint64_t, 8> bytes{};
+  double seconds = 0;  ///< of one execution; 0: not measured
+
+  bool exists() const { return bytes != std::array<std::uint64_t, 8>{}; }
+  friend bool operator==(const MatrixAlgorithm&, const MatrixAlgorithm&) = default;
+};
+
+/// Safe to use from several threads.
+class MatrixAlgorithms {
+ public:
+  /// A key names GPU, library version, shape, types and epilogue, in words.
+  using Table = std::map<std::string, MatrixAlgorithm>;
+
+  AlgorithmChoice choice() const;
+  void set_choice(AlgorithmChoice choice);
+
+  std::optional<MatrixAlgorithm> find(const std::string& key) const;
+  /// Keeps what is there already: an algorithm never changes within a run. Returns what stands.
+  MatrixAlgorithm add(const std::string& key, const MatrixAlgorithm& algorithm);
+  Table table() const;
+  void clear();
+
+  /// One line per product: "key = <128 hexadecimal digits> <seconds>".
+  std::string export_text() const;
+  /// Replaces the algorithms of the products that the text names. The text is not trusted: throws
+  /// Error(kBadData) with the line where it is not such a text, and changes nothing then. An
+  /// algorithm that the library refuses is found out when its kernel is prepared.
+  void import_text(std::string_view text);
+
+ private:
+  mutable std::mutex mutex_;
+  AlgorithmChoice choice_ = AlgorithmChoice::kHeuristic;
+  Table table_;
+};
+
+/// The table of this process: what is fast is a property of the machine, not of one program.
+MatrixAlgorithms& matrix_algorithms();
+
+}  // namespace ingot
