@@ -75,7 +75,8 @@ template <int Quarter>
   c = c * z - 0.5f;
   c = c * z + 1.0f;
   const float picked = (q & 1) != 0 ? c : s;
-  const float result = (q & 2) != 0 ? -picked : picked;
+  float result = (q & 2) != 0 ? -picked : picked;
+  if (Quarter == 0) result = magnitude(x) < 0x1p-13f ? x : result;  // keeps -0
   return magnitude(x) < __builtin_inff() ? result : bits<float>(kCanonicalNan);
 }
 

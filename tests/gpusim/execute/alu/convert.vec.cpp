@@ -375,7 +375,10 @@ AluEntry from_f64(const Form& form) {
 }
 template <class F, class Other>
 AluEntry from_half(const Form& form, Type self, Type other) {
-  if (form.type[0] == Type::kF32) return to_float<FromHalf<F>, float, false>(form);
+  if (form.type[0] == Type::kF32) {
+    return form.ftz ? to_float<FromHalf<F>, float, true>(form)
+                    : to_float<FromHalf<F>, float, false>(form);
+  }
   if (form.type[0] == Type::kF64) return to_float<FromHalf<F>, double, false>(form);
   if (form.type[0] == other) return other_to_half<FromHalf<F>, Other>(form);
   if (form.type[0] != self) return to_integers<FromHalf<F>>(form);
