@@ -31,19 +31,19 @@ Problems& problems() {
 
 int owner_process = 0;  // a forked child ends without reports of its parent's work
 
-void at_exit() {
+__attribute__((constructor)) void remember_process() {
+  owner_process = getpid();
+}
+
+/// Runs behind the program's own exit handlers and static objects, which may still free memory.
+/// The libraries are never unloaded (-z nodelete), so this is the end of the process.
+__attribute__((destructor)) void at_end() {
   if (getpid() != owner_process) return;
   report::finish();
   if (problems_reported() > 0 && options().on_problem == Options::OnProblem::kExit) {
     std::fflush(nullptr);
     _exit(report::kProblemExitStatus);
   }
-}
-
-/// Registered when the library is loaded, before the program's own handlers: it runs after them.
-__attribute__((constructor)) void register_exit() {
-  owner_process = getpid();
-  std::atexit(at_exit);
 }
 
 }  // namespace
