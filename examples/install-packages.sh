@@ -15,6 +15,7 @@ test_packages=(
   python3 python3-h5py python3-numpy
   clang-14 libclang-rt-14-dev # libFuzzer
   clang-format-14 iproute2
+  libzstd-dev liblz4-dev # gpusim reads compressed fat binaries
 )
 
 usage="usage: install-packages.sh [--tests] [--list]"
