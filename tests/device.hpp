@@ -1,20 +1,14 @@
-// The device that tests compute on: the CPU or, with INGOT_TEST_DEVICE=cuda, the first GPU, which
-// may be a simulated one (tests/gpusim). The same test programs run on both.
+// The device that tests compute on, by the environment variable INGOT_TEST_DEVICE: the CPU; `far`,
+// the CPU whose memory the host acts as if it did not see, so that everything is staged; or `cuda`,
+// the first GPU, which may be a simulated one (tests/gpusim). The same test programs run on all.
 #pragma once
 
-#include <cstdlib>
 #include <memory>
-#include <string_view>
 
 #include "ops/cuda_module.hpp"
-#include "ops/device/cpu/cpu_device.hpp"
+#include "tests/far_device.hpp"
 
 namespace ingot::test {
-
-inline bool on_cuda() {
-  const char* device = std::getenv("INGOT_TEST_DEVICE");
-  return device != nullptr && std::string_view(device) == "cuda";
-}
 
 /// One for the whole program, and never destroyed: starting a GPU takes long, and at exit CUDA may
 /// be gone before static objects are.
@@ -26,7 +20,7 @@ inline Device& cuda_device() {
 /// The device under test. A CPU device is made anew, with this many threads, and owned by `owner`.
 inline Device& make_device(std::unique_ptr<cpu::CpuDevice>& owner, int threads) {
   if (on_cuda()) return cuda_device();
-  owner = std::make_unique<cpu::CpuDevice>(threads);
+  owner = make_cpu_device(threads);
   return *owner;
 }
 

@@ -181,7 +181,8 @@ void MpiCommunicator::reserve(Stream& stream, std::int64_t bytes) {
   Buffer& staging = staging_[&stream];
   if (staging.bytes() >= bytes && staging.data() != nullptr) return;
   ensure(!stream.recording(), "room for a recorded collective that was reserved before");
-  stream.synchronize();
+  // Earlier collectives of the stream may still use the smaller one.
+  if (staging.data() != nullptr) stream.synchronize();
   staging = device.allocate_host(std::max<std::int64_t>(bytes, 1), "collectives");
 }
 

@@ -12,6 +12,7 @@
 #include <new>
 #include <numeric>
 #include <random>
+#include <span>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -20,7 +21,7 @@
 #include "collectives/mpi/control_channel.hpp"
 #include "collectives/mpi/mpi_communicator.hpp"
 #include "collectives/mpi/mpi_session.hpp"
-#include "ops/device/cpu/cpu_device.hpp"
+#include "tests/far_device.hpp"
 
 namespace {
 
@@ -114,7 +115,8 @@ class EveryElementType : public ::testing::Test {
   int rank() const { return communicator_->rank(); }
   int ranks() const { return communicator_->size(); }
 
-  cpu::CpuDevice device_{1, session->local_size()};
+  std::unique_ptr<cpu::CpuDevice> owner_ = test::make_cpu_device(1, session->local_size());
+  Device& device_ = *owner_;
   std::unique_ptr<Stream> stream_ = device_.create_stream("collectives");
   std::unique_ptr<Communicator> communicator_ = create_mpi_communicator(*session);
 };
@@ -249,6 +251,11 @@ TEST_F(MpiCommunicator, RunsCollectivesOfTwoStreamsThatRanksReachInDifferentOrde
   auto other = device_.create_stream("other");
   std::vector<std::vector<float>> buffers;
   for (int i = 0; i < 24; ++i) buffers.emplace_back(static_cast<std::size_t>(1 + i * 4001), 1.0F);
+  // A call that has to make room waits for earlier ones, which wait for the other stream here.
+  for (Stream* stream : {stream_.get(), other.get()}) {
+    communicator_->reserve(*stream,
+                           static_cast<std::int64_t>(std::span(buffers.back()).size_bytes()));
+  }
   std::atomic<bool> open{false};
   // Holds one of the streams back, on even ranks the one and on odd ranks the other.
   Stream& held = rank() % 2 == 0 ? *stream_ : *other;

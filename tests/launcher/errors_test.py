@@ -15,7 +15,7 @@ import unittest
 
 import h5py
 
-USAGE, BAD_DATA, CANNOT_WRITE, CONFIGURATION = 64, 65, 73, 78
+USAGE, BAD_DATA, ENVIRONMENT_REFUSED, CANNOT_WRITE, CONFIGURATION = 64, 65, 72, 73, 78
 INGOT, MPIRUN = sys.argv[1:3]
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                    LC_ALL="C.UTF-8")
@@ -125,6 +125,17 @@ class Mistakes(unittest.TestCase):
     def test_custom_activation(self):
         self.train(CONFIGURATION, "plugins", "model.activation=custom:mine")
         self.train(USAGE, "--allow-plugins", "model.activation=custom:mine", "plugins=[./no.so]")
+
+    def test_gpu_that_is_missing(self):
+        ENVIRONMENT["INGOT_CUDA_MODULE"] = os.path.abspath("no_module.so")
+        try:
+            self.train(ENVIRONMENT_REFUSED, r"no CUDA module \(.*no_module\.so is missing\)",
+                       "device=cuda", ranks=(0, 2))
+            code, out, errors = ingot(2, "train", "job.yaml", "run.name=auto", "device=auto")
+            self.assertEqual((code, errors), (0, []))
+            self.assertRegex(out, r"device: cpu, since .*no_module\.so")
+        finally:
+            del ENVIRONMENT["INGOT_CUDA_MODULE"]
 
     def test_data_set_that_is_missing(self):
         self.train(BAD_DATA, r"nowhere\.h5", "data.train=nowhere.h5", ranks=(0, 2))

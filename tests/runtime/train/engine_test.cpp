@@ -67,6 +67,7 @@ TEST_P(EngineOfModel, HasTheGradientOfItsLoss) {
       rank.changed(store::kMaster);
       const double loss = rank.evaluate(input);
       std::copy(weights.begin(), weights.end(), values.begin());
+      rank.changed(store::kMaster);
       return loss;
     };
     const double derivative = (loss_at(1) - loss_at(-1)) / (2 * step);
