@@ -3,7 +3,7 @@
 
 PLANTED, the program with the bug, must end with a status other than 0 and report what the source
 says in lines "// expect: REGEX"; {BUG} in them is the line that holds "// BUG", {FILE} the source's
-name. Reports are the lines on stderr that begin with "gpusim: ". CORRECT, the same source compiled
+name. Reports are the lines on stderr that begin with "gpusim: ", but not its notes. CORRECT, the same source compiled
 with -DCORRECT, must print "ok", exit with 0 and report nothing.
 """
 
@@ -29,7 +29,7 @@ def expectations(source):
 
 def run(program):
     result = subprocess.run([program], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
-    reports = [line for line in result.stderr.splitlines() if line.startswith("gpusim: ")]
+    reports = [line for line in result.stderr.splitlines() if re.match("gpusim: (?!note: )", line)]
     return result, reports
 
 

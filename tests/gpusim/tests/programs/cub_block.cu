@@ -33,7 +33,9 @@ __global__ void sort_and_scan(const int* in, int* sorted, int* scanned, int* sum
   __syncthreads();
   Sort(shared.sort).Sort(items);
   __syncthreads();
-  Store(shared.store).Store(sorted + offset, items);
+  int copy[kItems];  // Store leaves its items in another order
+  for (int i = 0; i < kItems; ++i) copy[i] = items[i];
+  Store(shared.store).Store(sorted + offset, copy);
   __syncthreads();
   const int of_block = Reduce(shared.reduce).Sum(items);
   if (threadIdx.x == 0) sum[blockIdx.x] = of_block;
