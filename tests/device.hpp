@@ -10,11 +10,11 @@
 
 namespace ingot::test {
 
-/// One for the whole program, and never destroyed: starting a GPU takes long, and at exit CUDA may
-/// be gone before static objects are.
+/// One for the whole program: starting a GPU takes long. It goes at exit, before CUDA, whose
+/// library was loaded earlier.
 inline Device& cuda_device() {
-  static Device& device = *load_cuda_module().create_device(0).release();
-  return device;
+  static const std::unique_ptr<Device> device = load_cuda_module().create_device(0);
+  return *device;
 }
 
 /// The device under test. A CPU device is made anew, with this many threads, and owned by `owner`.

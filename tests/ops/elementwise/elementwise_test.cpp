@@ -47,7 +47,13 @@ TEST_F(Elementwise, CastRoundsToNearestEvenAndBackIsExact) {
     ASSERT_EQ(halves[0].type().dtype, DType::kBf16);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const Bf16 expected(inputs[0].as<float>()[i]);
-      EXPECT_EQ(halves[0].as<Bf16>()[i].bits, expected.bits) << values[i];
+      const Bf16 half = halves[0].as<Bf16>()[i];
+      if (std::isnan(values[i])) {
+        // Which one is the device's choice.
+        EXPECT_TRUE(std::isnan(static_cast<float>(half)));
+        continue;
+      }
+      EXPECT_EQ(half.bits, expected.bits) << values[i];
     }
     std::vector<HostTensor> back = {halves[0]};
     const auto floats = run_op(registry_, "cast", back, {{"dtype", std::string("f32")}});
