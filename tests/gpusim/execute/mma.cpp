@@ -65,9 +65,9 @@ struct Parts {
   std::string unknown;
 };
 Parts parse(const ptx::Instruction& instruction) {
-  static constexpr std::string_view kSilent[] = {"sync", "aligned", "row",    "col", "mma",
-                                                 "load", "store",   "a",      "b",   "c",
-                                                 "d",    "global",  "shared", "cta", "shared::cta"};
+  static constexpr std::string_view kSilent[] = {
+      "sync", "aligned", "row", "col",    "mma",    "load", "store",       "a",
+      "b",    "c",       "d",   "global", "shared", "cta",  "shared::cta", "rn"};
   Parts parts;
   for (const std::string& modifier : instruction.modifiers) {
     Element element{};

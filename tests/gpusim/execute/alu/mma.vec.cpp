@@ -185,7 +185,7 @@ template <int T, class Value, class Vector>
 /// c += A B, with a[2 * block + (row >= 8)] and b[block]. Elements of A and B may differ in sign.
 template <class EA, class EB, int KBlocks>
 [[gnu::noinline, gnu::flatten]] void accumulate(const void* const* a, const void* const* b,
-                                  Accumulators<typename EA::Value>& c) {
+                                                Accumulators<typename EA::Value>& c) {
   using Value = typename EA::Value;
   using Vector = typename VectorOf<Value>::type;
   constexpr int E = EA::kCount;

@@ -480,6 +480,9 @@ TEST(AluMma, NamesProductsItDoesNotKnow) {
       find_mma(instruction("mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32", 4), why).function,
       nullptr);
   EXPECT_NE(why.find("m8n8k4"), std::string::npos);
+  const std::string f64_product = "mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64.";
+  EXPECT_NE(find_mma(instruction(f64_product + "rn", 4), why).function, nullptr);
+  EXPECT_EQ(find_mma(instruction(f64_product + "rz", 4), why).function, nullptr);
   EXPECT_EQ(
       find_mma(instruction("mma.sync.aligned.m16n8k16.row.col.f16.bf16.bf16.f16", 4), why).function,
       nullptr);
