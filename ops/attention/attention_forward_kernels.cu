@@ -7,12 +7,14 @@
 // of K and V are double-buffered: the copy of the next one runs under the products of this one,
 // with one barrier per tile. Blocks with the most keys start first.
 //
-//              rows x keys   warps  shared memory              registers (sm_80 / 90 / 100)
-//   head  64   128  x  64      4    Q 16, K and V 2 x 16 KiB
-//   head 128   128  x  32      4    Q 32, K and V 2 x 16 KiB
+//              rows x keys   warps  shared memory               registers of ptxas 13.0, no spills
+//   head  64   128  x  64      4    Q 16, K and V 2 x 16 KiB    223 to 242: two blocks of threads
+//   head 128   128  x  32      4    Q 32, K and V 2 x 16 KiB    241 to 255  per multiprocessor
 //
 // Global memory: Q and out once, K and V once per block of queries that sees them, log_sum_exp
-// once; nothing else but the documents.
+// once; nothing else but the documents. Of T tokens without documents, in tiles of M = 128 rows, a
+// head reads T D elements of Q and (T / M)(T / M + 1) / 2 * M * 2 D of K and V: the algorithm's
+// minimum for these tiles.
 #include "ops/attention/attention_dropout.cuh"
 #include "ops/attention/attention_kernels.hpp"
 #include "ops/attention/attention_mma.cuh"
