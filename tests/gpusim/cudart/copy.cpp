@@ -40,12 +40,9 @@ bool resolve(const CopySide& side, const CopyExtent& extent, Span& span, std::st
   const std::uint64_t bytes = span_of(side, extent);
   const bool live = block != nullptr && block->live.load();
   if (!live || !block->contains(address, bytes)) {
-    std::uint64_t wrong = address;
-    if (live) wrong = block->begin + block->bytes;
     std::ostringstream text;
-    text << bytes << " bytes from 0x" << std::hex << address << std::dec << ": "
-         << (live ? "the range starts in and leaves " : "")
-         << space.describe(wrong - (live ? 1 : 0));
+    text << bytes << " bytes from 0x" << std::hex << address << std::dec << ", "
+         << space.describe(address) << (live ? ": more than the block holds" : "");
     why = text.str();
     return false;
   }
