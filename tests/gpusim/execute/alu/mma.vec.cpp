@@ -23,6 +23,7 @@ constexpr int kVectors = kLanes / kPerVector;
 
 typedef float FloatVector __attribute__((vector_size(kVectorBytes)));
 typedef s32 IntVector __attribute__((vector_size(kVectorBytes)));
+typedef u32 WordVector __attribute__((vector_size(kVectorBytes)));
 
 #if defined(__AVX512F__)
 // The unmasked forms of some intrinsics warn of uninitialised values in GCC 12 (bug 105593).
@@ -51,7 +52,8 @@ struct VectorOf<s32> {
 #endif
 }
 [[gnu::always_inline]] inline IntVector multiply_add(IntVector a, IntVector b, IntVector c) {
-  return a * b + c;
+  // Unsigned, because sums of integers wrap.
+  return bits<IntVector>(bits<WordVector>(a) * bits<WordVector>(b) + bits<WordVector>(c));
 }
 
 /// How elements lie in a register, and what they are worth.

@@ -6,6 +6,13 @@ namespace {
 
 __extension__ using Big = __int128;
 
+__extension__ using BigUnsigned = unsigned __int128;
+
+/// The low 128 bits of a product.
+Big times(Big a, Big b) {
+  return static_cast<Big>(static_cast<BigUnsigned>(a) * static_cast<BigUnsigned>(b));
+}
+
 struct IntegerType {
   const char* name;
   int bits;
@@ -73,19 +80,21 @@ TEST(AluInteger, SaturatesWhereItIsWritten) {
   run("sub.s32.sat", [](Big a, Big b) { return a - b; });
 }
 
+/// The upper half of a product: of 64 bits its sign matters to the shift.
+Big upper_half(Big a, Big b, const IntegerType& t) {
+  if (t.is_signed || t.bits < 64) return times(a, b) >> t.bits;
+  return static_cast<Big>(static_cast<BigUnsigned>(times(a, b)) >> 64);
+}
+
 TEST(AluInteger, MultipliesLowAndHigh) {
-  check_all("mul.lo", 2, [](Big a, Big b, Big, const IntegerType&) { return a * b; });
-  check_all("mul.hi", 2, [](Big a, Big b, Big, const IntegerType& t) {
-    if (t.is_signed || t.bits < 64) return (a * b) >> t.bits;
-    __extension__ using Unsigned = unsigned __int128;
-    return static_cast<Big>(static_cast<Unsigned>(a) * static_cast<Unsigned>(b) >> 64);
+  check_all("mul.lo", 2, [](Big a, Big b, Big, const IntegerType&) { return times(a, b); });
+  check_all("mul.hi", 2,
+            [](Big a, Big b, Big, const IntegerType& t) { return upper_half(a, b, t); });
+  check_all("mad.lo", 3, [](Big a, Big b, Big c, const IntegerType&) {
+    return static_cast<Big>(static_cast<BigUnsigned>(times(a, b)) + static_cast<BigUnsigned>(c));
   });
-  check_all("mad.lo", 3, [](Big a, Big b, Big c, const IntegerType&) { return a * b + c; });
-  check_all("mad.hi", 3, [](Big a, Big b, Big c, const IntegerType& t) {
-    __extension__ using Unsigned = unsigned __int128;
-    if (t.is_signed || t.bits < 64) return ((a * b) >> t.bits) + c;
-    return static_cast<Big>(static_cast<Unsigned>(a) * static_cast<Unsigned>(b) >> 64) + c;
-  });
+  check_all("mad.hi", 3,
+            [](Big a, Big b, Big c, const IntegerType& t) { return upper_half(a, b, t) + c; });
 }
 
 TEST(AluInteger, MultipliesWide) {
