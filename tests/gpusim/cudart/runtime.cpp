@@ -11,6 +11,7 @@
 #include "cudart/capture.hpp"
 #include "cudart/exclusive.hpp"
 #include "cudart/finish.hpp"
+#include "execute/engine.hpp"
 
 namespace gpusim::cudart {
 namespace {
@@ -239,7 +240,11 @@ cudaError_t enqueue(const StreamPointer& stream, OperationPointer operation,
 void wait_for(const CompletionPointer& completion) {
   if (completion == nullptr) return;
   completion->wait();
-  Runtime::instance().join_host(completion->clock);
+  Runtime& runtime = Runtime::instance();
+  runtime.join_host(completion->clock);
+  // What kernels have printed appears where the host synchronises.
+  const auto devices = static_cast<int>(machine().devices.size());
+  for (int device = 0; device < devices; ++device) flush_device_output(device);
 }
 
 cudaError_t wait_for(const StreamPointer& stream) {

@@ -1,6 +1,6 @@
 // The host reads device memory through its pointer.
 //
-// expect: host access.*cudaMalloc.*offset 12
+// expect: host access: .*byte 12 of cudaMalloc
 #include "check.cuh"
 
 int main() {

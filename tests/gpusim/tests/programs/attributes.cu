@@ -25,7 +25,9 @@ __global__ void places(unsigned* out) {
   unsigned* row = out + (block * blockDim.x * blockDim.y * blockDim.z + thread) * 3;
   row[0] = lane;
   row[1] = multiprocessor;
-  row[2] = static_cast<unsigned>(clock64() != 0);
+  const long long before = clock64();
+  __syncthreads();
+  row[2] = static_cast<unsigned>(clock64() >= before);
 }
 
 int main() {
