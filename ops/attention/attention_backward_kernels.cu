@@ -174,6 +174,8 @@ __global__ void __launch_bounds__(BackwardShape<kHead>::kThreads)
   const float scale = rsqrtf(static_cast<float>(head_size));
   const float scale_log2 = scale * kLog2E;
   const float kept_factor = 1.0F / (1.0F - a.dropout.rate);
+  KeepDraws draws;
+  if constexpr (kDropout) draws = KeepDraws(a.dropout, tokens, sizes.heads, batch);
   float key_sums[kRowTiles][kHead / 8][4] = {};
   float value_sums[kRowTiles][kHead / 8][4] = {};
   const int warp_key = key + warp_row;
@@ -212,10 +214,9 @@ __global__ void __launch_bounds__(BackwardShape<kHead>::kThreads)
       multiply_tiles<kHead, kRowTiles, kStep>(scores, left, columns);
       std::uint32_t kept[kRowTiles];
       if constexpr (kDropout) {
-        const KeepDraws draws(a.dropout, tokens, sizes.heads, batch, this_head);
 #pragma unroll
         for (int m = 0; m < kRowTiles; ++m) {
-          kept[m] = kept_of_columns<kStep / 8>(draws, query, warp_key + 16 * m, lane);
+          kept[m] = kept_of_columns<kStep / 8>(draws, this_head, query, warp_key + 16 * m, lane);
         }
       }
 #pragma unroll
@@ -330,7 +331,7 @@ __global__ void __launch_bounds__(BackwardShape<kHead>::kThreads)
   copy_tile(first_tile);
 
   KeepDraws draws;
-  if constexpr (kDropout) draws = KeepDraws(a.dropout, tokens, sizes.heads, batch, head);
+  if constexpr (kDropout) draws = KeepDraws(a.dropout, tokens, sizes.heads, batch);
   const float scale = rsqrtf(static_cast<float>(head_size));
   const float scale_log2 = scale * kLog2E;
   const float kept_factor = 1.0F / (1.0F - a.dropout.rate);
@@ -341,10 +342,10 @@ __global__ void __launch_bounds__(BackwardShape<kHead>::kThreads)
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int t = query + warp_row + 16 * m + 8 * half + (lane >> 2);
-      const std::int64_t at =
-          (static_cast<std::int64_t>(batch) * sizes.heads + head) * tokens + min(t, tokens - 1);
-      log_sum_exp[m][half] = a.log_sum_exp[at] * kLog2E;
-      delta[m][half] = a.delta[at];
+      const std::int64_t line = static_cast<std::int64_t>(batch) * sizes.heads + head;
+      const std::int64_t at = line * tokens + min(t, tokens - 1);
+      log_sum_exp[m][half] = load_shared_by<4>(a.log_sum_exp + at) * kLog2E;
+      delta[m][half] = load_shared_by<4>(a.delta + at);
     }
   }
   float sums[kRowTiles][kHead / 8][4] = {};
@@ -370,7 +371,7 @@ __global__ void __launch_bounds__(BackwardShape<kHead>::kThreads)
       for (int m = 0; m < kRowTiles; ++m) {
         std::uint32_t kept = 0;
         if constexpr (kDropout) {
-          kept = kept_of_rows<kStep / 8>(draws, query + warp_row + 16 * m, key, lane);
+          kept = kept_of_rows<kStep / 8>(draws, head, query + warp_row + 16 * m, key, lane);
         }
 #pragma unroll
         for (int i = 0; i < kStep / 2; ++i) {

@@ -32,8 +32,9 @@ int splits_of(const AttentionSizes& sizes) {
 }
 
 /// Keys that query `query` sees: at least 1, at most the capacity.
-__device__ int visible_keys(const std::int64_t* offset, int query, int capacity) {
-  const std::int64_t visible = (*offset < 0 ? 0 : *offset) + query + 1;
+__device__ int visible_keys(const std::int64_t* offset_at, int query, int capacity) {
+  const std::int64_t offset = load_shared_by<kWarpSize>(offset_at);
+  const std::int64_t visible = (offset < 0 ? 0 : offset) + query + 1;
   return visible < capacity ? static_cast<int>(visible) : capacity;
 }
 
@@ -216,8 +217,8 @@ __global__ void __launch_bounds__(kDecodeThreads)
     attention_append_kernel(const __grid_constant__ AttentionAppend a, int element_bytes) {
   const AttentionRows& from = blockIdx.y == 0 ? a.new_key : a.new_value;
   const AttentionRows& to = blockIdx.y == 0 ? a.key : a.value;
-  const std::int64_t offset = *a.offset < 0 ? 0 : *a.offset;
-  const std::int64_t row = offset + blockIdx.x;
+  const std::int64_t offset = load_shared_by<kWarpSize>(a.offset);
+  const std::int64_t row = (offset < 0 ? 0 : offset) + blockIdx.x;
   if (row >= a.sizes.keys) return;
   const std::int64_t batch = blockIdx.z;
   const auto* source =

@@ -123,7 +123,7 @@ __global__ void __launch_bounds__(ForwardShape<kHead>::kThreads)
   copy_tile(first_tile);
 
   KeepDraws draws;
-  if constexpr (kDropout) draws = KeepDraws(a.dropout, sizes.queries, sizes.heads, batch, head);
+  if constexpr (kDropout) draws = KeepDraws(a.dropout, sizes.queries, sizes.heads, batch);
   const float scale = kLog2E * rsqrtf(static_cast<float>(head_size));
   float out[kRowTiles][kHead / 8][4] = {};
   float maximum[kRowTiles][2];
@@ -190,7 +190,7 @@ __global__ void __launch_bounds__(ForwardShape<kHead>::kThreads)
       softmax_step(scores[m], out[m], maximum[m], sum[m], scale);
       if constexpr (kDropout) {
         const std::uint32_t kept =
-            kept_of_rows<kKeys / 8>(draws, query + warp_row + 16 * m, key, lane);
+            kept_of_rows<kKeys / 8>(draws, head, query + warp_row + 16 * m, key, lane);
 #pragma unroll
         for (int i = 0; i < kKeys / 2; ++i) {
           if (((kept >> i) & 1) == 0) scores[m][i / 4][i % 4] = 0;

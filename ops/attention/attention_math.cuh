@@ -17,4 +17,14 @@ __device__ __forceinline__ float exp2_fast(float x) {
   return y;
 }
 
+/// *from, the same for every kLanes neighbouring lanes, read by the first of them only. All lanes
+/// of the warp call it if kLanes is not 1; reads nothing and gives 0 where `from` is nullptr.
+template <int kLanes, typename T>
+__device__ __forceinline__ T load_shared_by(const T* from) {
+  T value = 0;
+  if (from != nullptr && threadIdx.x % kLanes == 0) value = *from;
+  if constexpr (kLanes == 1) return value;
+  return __shfl_sync(kAllLanes, value, 0, kLanes);
+}
+
 }  // namespace ingot::cuda

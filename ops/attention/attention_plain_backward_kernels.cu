@@ -40,6 +40,12 @@ struct QueryShape {
       2 * Tile::bytes(kOwn) + Tile::bytes(kWalked) + Tile::kWeightBytes;
 };
 
+/// What a thread needs of its kCount columns, loaded as one vector.
+template <typename T, int kCount>
+struct alignas(sizeof(T) * kCount) Columns {
+  T of[kCount];
+};
+
 template <typename Element, int kHead>
 __global__ void __launch_bounds__(kPlainThreads, 1)
     attention_plain_key_gradient_kernel(const __grid_constant__ AttentionBackward a) {
@@ -49,9 +55,10 @@ __global__ void __launch_bounds__(kPlainThreads, 1)
   constexpr int kC = Shape::kC;
   extern __shared__ __align__(128) unsigned char memory[];
   __shared__ int scratch[kPlainThreads / kWarpSize];
-  __shared__ float log_sum_exp[Shape::kWalked];
-  __shared__ float delta[Shape::kWalked];
-  __shared__ int starts[Shape::kWalked];
+  // Of the walked queries; a thread reads those of its own kC columns at once.
+  __shared__ Columns<float, kC> log_sum_exp[kPlainSide];
+  __shared__ Columns<float, kC> delta[kPlainSide];
+  __shared__ Columns<int, kC> starts[kPlainSide];
   auto* key_tile = reinterpret_cast<float*>(memory);
   float* value_tile = key_tile + Tile::bytes(Shape::kOwn) / 4;
   float* query_tile = value_tile + Tile::bytes(Shape::kOwn) / 4;
@@ -81,9 +88,10 @@ __global__ void __launch_bounds__(kPlainThreads, 1)
   typename Tile::Sums key_sums = {};
   typename Tile::Sums value_sums = {};
 
+  KeepDraws draws;
+  if (dropout) draws = KeepDraws(a.dropout, tokens, sizes.heads, batch);
+
   for (int head = group * heads_per_group; head < (group + 1) * heads_per_group; ++head) {
-    KeepDraws draws;
-    if (dropout) draws = KeepDraws(a.dropout, tokens, sizes.heads, batch, head);
     for (int query = key / Shape::kWalked * Shape::kWalked; query < end; query += Shape::kWalked) {
       __syncthreads();
       const int valid = tokens - query;
@@ -98,10 +106,13 @@ __global__ void __launch_bounds__(kPlainThreads, 1)
         const int t = query + static_cast<int>(threadIdx.x);
         const std::int64_t line = static_cast<std::int64_t>(batch) * sizes.heads + head;
         const std::int64_t at = line * tokens + min(t, tokens - 1);
-        log_sum_exp[threadIdx.x] = a.log_sum_exp[at] * kLog2E;
-        delta[threadIdx.x] = a.delta[at];
+        const int owner = threadIdx.x / kC;
+        const int of_owner = threadIdx.x % kC;
+        log_sum_exp[owner].of[of_owner] = a.log_sum_exp[at] * kLog2E;
+        delta[owner].of[of_owner] = a.delta[at];
         // A query past the last token sees nothing.
-        starts[threadIdx.x] = t < tokens ? document_start(a.mask, batch, t, tokens) : t + 1;
+        starts[owner].of[of_owner] =
+            t < tokens ? document_start<1>(a.mask, batch, t, tokens) : t + 1;
       }
       __syncthreads();
 
@@ -109,19 +120,22 @@ __global__ void __launch_bounds__(kPlainThreads, 1)
       float change[kR][kC];
       Tile::multiply(scores, key_tile, query_tile, y, x, head_size);
       Tile::multiply(change, value_tile, gradient_tile, y, x, head_size);
+      const Columns<float, kC> own_log_sum_exp = log_sum_exp[x];
+      const Columns<float, kC> own_delta = delta[x];
+      const Columns<int, kC> own_starts = starts[x];
 #pragma unroll
       for (int j = 0; j < kC; ++j) {
-        const int column = x * kC + j;
-        const int t = query + column;
-        const std::uint32_t kept = dropout ? draws.keys_kept(t, own_key / 4) >> (own_key % 4) : ~0U;
+        const int t = query + x * kC + j;
+        const std::uint32_t kept =
+            dropout ? draws.keys_kept(head, t, own_key / 4) >> (own_key % 4) : ~0U;
 #pragma unroll
         for (int i = 0; i < kR; ++i) {
-          const bool seen = own_key + i >= starts[column] && own_key + i <= t;
+          const bool seen = own_key + i >= own_starts.of[j] && own_key + i <= t;
           const float probability =
-              seen ? exp2_fast(fmaf(scores[i][j], scale_log2, -log_sum_exp[column])) : 0;
+              seen ? exp2_fast(fmaf(scores[i][j], scale_log2, -own_log_sum_exp.of[j])) : 0;
           const float factor = ((kept >> i) & 1) != 0 ? kept_factor : 0;
           scores[i][j] = probability * factor;
-          change[i][j] = probability * (change[i][j] * factor - delta[column]);
+          change[i][j] = probability * (change[i][j] * factor - own_delta.of[j]);
         }
       }
       // Rows of weights are written and read by the same half of a warp.
@@ -181,7 +195,7 @@ __global__ void __launch_bounds__(kPlainThreads, 1)
       keys_of_block<kPlainThreads>(a.mask, batch, query, Shape::kOwn, tokens, tokens, scratch);
   const bool dropout = a.dropout.rate > 0;
   KeepDraws draws;
-  if (dropout) draws = KeepDraws(a.dropout, tokens, sizes.heads, batch, head);
+  if (dropout) draws = KeepDraws(a.dropout, tokens, sizes.heads, batch);
   const float kept_factor = 1.0F / (1.0F - a.dropout.rate);
   const float scale = rsqrtf(static_cast<float>(head_size));
   const float scale_log2 = scale * kLog2E;
@@ -192,9 +206,10 @@ __global__ void __launch_bounds__(kPlainThreads, 1)
   for (int i = 0; i < kR; ++i) {
     const int t = query + y * kR + i;
     const std::int64_t line = static_cast<std::int64_t>(batch) * sizes.heads + head;
-    log_sum_exp[i] = a.log_sum_exp[line * tokens + min(t, tokens - 1)] * kLog2E;
-    delta[i] = a.delta[line * tokens + min(t, tokens - 1)];
-    first[i] = document_start(a.mask, batch, t, tokens);
+    const std::int64_t at = line * tokens + min(t, tokens - 1);
+    log_sum_exp[i] = load_shared_by<kPlainSide>(a.log_sum_exp + at) * kLog2E;
+    delta[i] = load_shared_by<kPlainSide>(a.delta + at);
+    first[i] = document_start<kPlainSide>(a.mask, batch, t, tokens);
   }
   typename Tile::Sums sums = {};
 
@@ -216,7 +231,8 @@ __global__ void __launch_bounds__(kPlainThreads, 1)
 #pragma unroll
     for (int i = 0; i < kR; ++i) {
       const int t = query + y * kR + i;
-      const std::uint32_t kept = dropout ? draws.keys_kept(t, own_key / 4) >> (own_key % 4) : ~0U;
+      const std::uint32_t kept =
+          dropout ? draws.keys_kept(head, t, own_key / 4) >> (own_key % 4) : ~0U;
 #pragma unroll
       for (int j = 0; j < kC; ++j) {
         const bool seen = own_key + j >= first[i] && own_key + j <= t;

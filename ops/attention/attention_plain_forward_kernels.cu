@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(kPlainThreads, 1)
   const int position = first_position(a.mask, sizes.keys);
   KeepDraws draws;
   const bool dropout = a.dropout.rate > 0;
-  if (dropout) draws = KeepDraws(a.dropout, sizes.queries, sizes.heads, batch, head);
+  if (dropout) draws = KeepDraws(a.dropout, sizes.queries, sizes.heads, batch);
   const float scale = kLog2E * rsqrtf(static_cast<float>(head_size));
   typename Tile::Sums out = {};
   float maximum[kR];
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(kPlainThreads, 1)
 #pragma unroll
   for (int i = 0; i < kR; ++i) {
     maximum[i] = kMinusInfinity;
-    first[i] = document_start(a.mask, batch, query + y * kR + i, sizes.queries);
+    first[i] = document_start<kPlainSide>(a.mask, batch, query + y * kR + i, sizes.queries);
   }
 
   // Keys past the last visible one are not read: in a cache nobody has written them yet.
@@ -96,7 +96,8 @@ __global__ void __launch_bounds__(kPlainThreads, 1)
       const float factor = exp2_fast(maximum[i] * scale - base);
       maximum[i] = largest;
       sum[i] *= factor;
-      const std::uint32_t kept = dropout ? draws.keys_kept(t, own_key / 4) >> (own_key % 4) : ~0U;
+      const std::uint32_t kept =
+          dropout ? draws.keys_kept(head, t, own_key / 4) >> (own_key % 4) : ~0U;
 #pragma unroll
       for (int j = 0; j < kC; ++j) {
         scores[i][j] = exp2_fast(fmaf(scores[i][j], scale, -base));

@@ -5,21 +5,24 @@
 #include <cstdint>
 
 #include "ops/attention/attention_kernels.hpp"
+#include "ops/attention/attention_math.cuh"
 
 namespace ingot::cuda {
 
-/// Position of query 0; a cache that is longer than its keys counts as full.
+/// Position of query 0; a cache that is longer than its keys counts as full. Called by whole warps.
 __device__ __forceinline__ int first_position(const AttentionMask& mask, int keys) {
-  if (mask.offset == nullptr) return 0;
-  const std::int64_t offset = *mask.offset;
+  const std::int64_t offset = load_shared_by<kWarpSize>(mask.offset);
   return offset < 0 ? 0 : offset < keys ? static_cast<int>(offset) : keys;
 }
 
-/// First key that query t sees, before the limit of its own position.
+/// First key that query t sees, before the limit of its own position; the same t in every kLanes
+/// neighbouring lanes. Called by whole warps if kLanes is not 1.
+template <int kLanes>
 __device__ __forceinline__ int document_start(const AttentionMask& mask, int batch, int t,
                                               int queries) {
-  if (mask.documents == nullptr || t >= queries) return 0;
-  const int start = mask.documents[static_cast<std::int64_t>(batch) * queries + t];
+  const bool given = mask.documents != nullptr && t < queries;
+  const std::int64_t at = static_cast<std::int64_t>(batch) * queries + t;
+  const int start = load_shared_by<kLanes>(given ? mask.documents + at : nullptr);
   return start < 0 ? 0 : start < t ? start : t;
 }
 
@@ -39,10 +42,12 @@ __device__ KeySpan keys_of_block(const AttentionMask& mask, int batch, int query
   KeySpan span{0, end < keys ? end : keys};
   if (mask.documents == nullptr) return span;
   int first = query;
-  for (int t = query + static_cast<int>(threadIdx.x); t < past; t += kThreads) {
-    first = min(first, document_start(mask, batch, t, queries));
+  for (int at = 0; at < count; at += kThreads) {
+    const int t = query + at + static_cast<int>(threadIdx.x);
+    const int start = document_start<1>(mask, batch, t, queries);
+    if (t < past) first = min(first, start);
   }
-  first = __reduce_min_sync(0xffffffffU, first);
+  first = __reduce_min_sync(kAllLanes, first);
   if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = first;
   __syncthreads();
   for (int warp = 0; warp < kThreads / 32; ++warp) first = min(first, scratch[warp]);
@@ -56,10 +61,12 @@ __device__ int queries_of_block(const AttentionMask& mask, int batch, int key, i
                                 int tokens, int* scratch) {
   if (mask.documents == nullptr) return tokens;
   int end = key;
-  for (int t = key + static_cast<int>(threadIdx.x); t < tokens; t += kThreads) {
-    if (document_start(mask, batch, t, tokens) < key + count) end = t + 1;
+  for (int at = key; at < tokens; at += kThreads) {
+    const int t = at + static_cast<int>(threadIdx.x);
+    const int start = document_start<1>(mask, batch, t, tokens);
+    if (t < tokens && start < key + count) end = t + 1;
   }
-  end = __reduce_max_sync(0xffffffffU, end);
+  end = __reduce_max_sync(kAllLanes, end);
   if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = end;
   __syncthreads();
   for (int warp = 0; warp < kThreads / 32; ++warp) end = max(end, scratch[warp]);
@@ -75,7 +82,7 @@ class LaneRows {
       : position_(first_position(mask, keys) + query + (lane >> 2)), last_key_(keys - 1) {
 #pragma unroll
     for (int i = 0; i < 2 * kRowTiles; ++i) {
-      first_[i] = document_start(mask, batch, query + 8 * i + (lane >> 2), queries);
+      first_[i] = document_start<4>(mask, batch, query + 8 * i + (lane >> 2), queries);
     }
   }
 
@@ -89,7 +96,7 @@ class LaneRows {
     for (int i = 0; i < 2 * kRowTiles; ++i) {
       none = none && (first_[i] >= key + count || last(i) < key);
     }
-    return __all_sync(0xffffffffU, none);
+    return __all_sync(kAllLanes, none);
   }
   /// Whether every row of the warp sees all of the keys [key, key + count).
   __device__ bool warp_sees_all(int key, int count) const {
@@ -98,7 +105,7 @@ class LaneRows {
     for (int i = 0; i < 2 * kRowTiles; ++i) {
       all = all && first_[i] <= key && last(i) >= key + count - 1;
     }
-    return __all_sync(0xffffffffU, all);
+    return __all_sync(kAllLanes, all);
   }
 
  private:
