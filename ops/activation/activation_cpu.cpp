@@ -6,7 +6,9 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <array>
 
+#include "ops/activation/activation_cpu.hpp"
 #include "ops/cpu_kernel.hpp"
 #include "ops/simd-inl.hpp"
 
@@ -208,6 +210,15 @@ KernelFactory over_rows(Range range) {
 }
 
 }  // namespace
+
+void gelu_backward(ThreadPool& pool, const TensorView& dy, const TensorView& x,
+                   const TensorView& dx) {
+  const std::array inputs{dy, x};
+  const KernelArguments arguments{inputs, {&dx, 1}, {}};
+  pool.parallel_for(dx.count(), kPiece, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(gelu_backward_range)(arguments, begin, end);
+  });
+}
 
 void add_activation_kernels(Registry& registry) {
   registry.add_kernel(

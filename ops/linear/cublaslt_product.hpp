@@ -32,7 +32,7 @@ struct ProductPointers {
   const void* b = nullptr;
   void* d = nullptr;
   const void* bias = nullptr;  ///< or where a bias gradient goes, f32 or the result's type
-  void* auxiliary = nullptr;   ///< [n, m] of the result's type
+  void* auxiliary = nullptr;   ///< [n, m] of the result's type: GELU's argument
   void* workspace = nullptr;   ///< kProductWorkspace bytes
 };
 

@@ -28,6 +28,8 @@ std::string_view epilogue_name(cublasLtEpilogue_t epilogue) {
       return "gelu, auxiliary";
     case CUBLASLT_EPILOGUE_GELU_AUX_BIAS:
       return "bias, gelu, auxiliary";
+    case CUBLASLT_EPILOGUE_DGELU:
+      return "gelu gradient";
     case CUBLASLT_EPILOGUE_BGRADB:
       return "bias gradient";
     default:
@@ -47,7 +49,8 @@ bool has_bias(cublasLtEpilogue_t epilogue) {
          epilogue == CUBLASLT_EPILOGUE_BGRADB;
 }
 bool has_auxiliary(cublasLtEpilogue_t epilogue) {
-  return epilogue == CUBLASLT_EPILOGUE_GELU_AUX || epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+  return epilogue == CUBLASLT_EPILOGUE_GELU_AUX || epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS ||
+         epilogue == CUBLASLT_EPILOGUE_DGELU;
 }
 
 cublasLtMatrixLayout_t layout(DType dtype, std::int64_t rows, std::int64_t columns) {

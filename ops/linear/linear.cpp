@@ -1,4 +1,4 @@
-// The dense layer y = x W^T + b, optionally with GELU on top, and its two backward products.
+// The dense layer y = x W^T + b, optionally with GELU on top, and its backward products.
 // Weights are [M, K] as PyTorch and Hugging Face store them: one row per output feature.
 #include <memory>
 
@@ -101,6 +101,29 @@ class LinearBackwardInput final : public Op {
   bool can_accumulate(int /*output*/) const override { return true; }
 };
 
+/// linear_backward_gelu: dy f[..., M], weight f[M, K], pre f[..., K] -> dx f[..., K] = (dy W)
+/// gelu'(pre), for a layer whose input is gelu(pre). Made by fusion of linear_backward_input and
+/// gelu_backward.
+class LinearBackwardGelu final : public Op {
+ public:
+  std::string_view name() const override { return "linear_backward_gelu"; }
+  std::vector<TensorType> infer(std::span<const TensorType> inputs,
+                                const Attributes& /*attributes*/) const override {
+    expect_inputs(name(), inputs, 3, 3);
+    const TensorType& dy = inputs[0];
+    const TensorType& weight = inputs[1];
+    expect(is_floating(dy) && dy.shape.rank() >= 1 && weight.shape.rank() == 2 &&
+               weight.dtype == dy.dtype && weight.shape[0] == dy.shape[-1] &&
+               inputs[2] == TensorType{dy.dtype, dy.shape.with_last(weight.shape[1])},
+           name(), inputs, "dy f[..., M], weight f[M, K], pre f[..., K] of one element type");
+    return {inputs[2]};
+  }
+  Cost cost(const OpTypes& types) const override {
+    const Shape& weight = types.inputs[1].shape;
+    return product_cost(types, types.inputs[0].shape.leading_count(), weight[1], weight[0], 20);
+  }
+};
+
 /// linear_backward_weight: dy f[..., M], x f[..., K] -> dweight f32[M, K] = dy^T x, and with
 /// attribute bias = 1 also dbias f32[M], the sum of dy over its rows.
 class LinearBackwardWeight final : public Op {
@@ -133,10 +156,12 @@ class LinearBackwardWeight final : public Op {
 void register_linear(Registry& registry) {
   registry.add(std::make_unique<Linear>());
   registry.add(std::make_unique<LinearBackwardInput>());
+  registry.add(std::make_unique<LinearBackwardGelu>());
   registry.add(std::make_unique<LinearBackwardWeight>());
   registry.add_kernel("linear", DeviceKind::kCpu, cpu::prepare_linear);
   registry.add_kernel("linear_backward_input", DeviceKind::kCpu,
                       cpu::prepare_linear_backward_input);
+  registry.add_kernel("linear_backward_gelu", DeviceKind::kCpu, cpu::prepare_linear_backward_gelu);
   registry.add_kernel("linear_backward_weight", DeviceKind::kCpu,
                       cpu::prepare_linear_backward_weight);
 }

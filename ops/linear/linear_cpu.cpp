@@ -1,8 +1,9 @@
-// linear on the CPU: three uses of MatrixProduct, and column sums for the bias.
+// linear on the CPU: uses of MatrixProduct, and column sums for the bias.
 #include "ops/linear/linear_cpu.hpp"
 
 #include <utility>
 
+#include "ops/activation/activation_cpu.hpp"
 #include "ops/contract.hpp"
 #include "ops/cpu_kernel.hpp"
 #include "ops/linear/linear_simd.hpp"
@@ -45,7 +46,10 @@ std::unique_ptr<Kernel> prepare_linear(const PrepareContext& context) {
       workspace);
 }
 
-std::unique_ptr<Kernel> prepare_linear_backward_input(const PrepareContext& context) {
+namespace {
+
+/// dx = dy W.
+std::unique_ptr<MatrixProduct> input_gradient(const PrepareContext& context) {
   const TensorType& dy = context.types.inputs[0];
   const Shape& weight = context.types.inputs[1].shape;
   ProductDescription description;
@@ -55,14 +59,36 @@ std::unique_ptr<Kernel> prepare_linear_backward_input(const PrepareContext& cont
   description.operands = dy.dtype;
   description.result = dy.dtype;
   description.accumulate = (context.accumulate & 1U) != 0;
-  auto product = create_matrix_product(description, threads_of(context));
+  return create_matrix_product(description, threads_of(context));
+}
+
+void run_input_gradient(MatrixProduct& product, ThreadPool& pool,
+                        const KernelArguments& arguments) {
+  product.run(pool, {.a = arguments.inputs[0].data,
+                     .b = arguments.inputs[1].data,
+                     .c = arguments.outputs[0].data,
+                     .workspace = arguments.workspace.data()});
+}
+
+}  // namespace
+
+std::unique_ptr<Kernel> prepare_linear_backward_input(const PrepareContext& context) {
+  auto product = input_gradient(context);
   const std::int64_t workspace = product->workspace_bytes();
   return make_cpu_kernel(
       [product = std::move(product)](ThreadPool& pool, const KernelArguments& arguments) {
-        product->run(pool, {.a = arguments.inputs[0].data,
-                            .b = arguments.inputs[1].data,
-                            .c = arguments.outputs[0].data,
-                            .workspace = arguments.workspace.data()});
+        run_input_gradient(*product, pool, arguments);
+      },
+      workspace);
+}
+
+std::unique_ptr<Kernel> prepare_linear_backward_gelu(const PrepareContext& context) {
+  auto product = input_gradient(context);
+  const std::int64_t workspace = product->workspace_bytes();
+  return make_cpu_kernel(
+      [product = std::move(product)](ThreadPool& pool, const KernelArguments& arguments) {
+        run_input_gradient(*product, pool, arguments);
+        gelu_backward(pool, arguments.outputs[0], arguments.inputs[2], arguments.outputs[0]);
       },
       workspace);
 }

@@ -1,8 +1,8 @@
-// linear on the GPU: three products through cuBLASLt, with bias, GELU and the gradient of the bias
-// fused where the library has them.
+// linear on the GPU: products through cuBLASLt, with bias, GELU, its gradient and the gradient of
+// the bias fused where the library has them.
 //
-// GELU is fused for bf16 only: the library's epilogue takes a tanh that is good to about ten bits,
-// which f32 would notice. It also needs rows of a multiple of 8 elements.
+// GELU and its gradient are fused for bf16 only: the library's epilogue takes a tanh that is good
+// to about ten bits, which f32 would notice. It also needs rows of a multiple of 8 elements.
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -99,14 +99,19 @@ std::unique_ptr<Kernel> prepare_linear(const PrepareContext& context) {
                                [&]<typename T>(T) { return prepare_linear_as<T>(context); });
 }
 
-std::unique_ptr<Kernel> prepare_linear_backward_input(const PrepareContext& context) {
+/// dx = dy W.
+ProductShape input_gradient(const PrepareContext& context) {
   const TensorType& dy = context.types.inputs[0];
   const Shape& weight = context.types.inputs[1].shape;
-  const ProductShape shape{.m = weight[1],
-                           .n = dy.shape.leading_count(),
-                           .k = weight[0],
-                           .operands = dy.dtype,
-                           .result = dy.dtype};
+  return {.m = weight[1],
+          .n = dy.shape.leading_count(),
+          .k = weight[0],
+          .operands = dy.dtype,
+          .result = dy.dtype};
+}
+
+std::unique_ptr<Kernel> prepare_linear_backward_input(const PrepareContext& context) {
+  const ProductShape shape = input_gradient(context);
   const Product product = require(make_product(context, shape), shape);
   return cuda::make_cuda_kernel(
       [product](cudaStream_t stream, const KernelArguments& arguments) {
@@ -116,6 +121,36 @@ std::unique_ptr<Kernel> prepare_linear_backward_input(const PrepareContext& cont
                               .workspace = arguments.workspace.data()});
       },
       kProductWorkspace);
+}
+
+template <typename T>
+std::unique_ptr<Kernel> prepare_linear_backward_gelu_as(const PrepareContext& context) {
+  const ProductShape shape = input_gradient(context);
+  const bool fuses = shape.operands == DType::kBf16 && shape.m % 8 == 0;
+  auto [product, epilogue] =
+      fuses ? first_of(context, shape, {CUBLASLT_EPILOGUE_DGELU}) : first_of(context, shape, {});
+  return cuda::make_launching_kernel(
+      context,
+      [product = product, fused = epilogue == CUBLASLT_EPILOGUE_DGELU](
+          const CudaLaunch& launch, const KernelArguments& arguments) {
+        T* dx = arguments.outputs[0].as<T>();
+        T* pre = arguments.inputs[2].as<T>();
+        product->run(launch.stream, {.a = arguments.inputs[1].data,
+                                     .b = arguments.inputs[0].data,
+                                     .d = dx,
+                                     .auxiliary = pre,
+                                     .workspace = arguments.workspace.data()});
+        if (fused) return;
+        cuda::ActivationKernels<T>::gelu_backward(launch, dx, pre, dx,
+                                                  arguments.outputs[0].count());
+      },
+      kProductWorkspace);
+}
+
+std::unique_ptr<Kernel> prepare_linear_backward_gelu(const PrepareContext& context) {
+  return cuda::with_float_type(context.types.inputs[0].dtype, [&]<typename T>(T) {
+    return prepare_linear_backward_gelu_as<T>(context);
+  });
 }
 
 /// The gradient of the bias comes with the product, into the workspace where it has to be added to
@@ -170,6 +205,7 @@ std::unique_ptr<Kernel> prepare_linear_backward_weight(const PrepareContext& con
 void register_linear_cuda(Registry& registry) {
   registry.add_kernel("linear", DeviceKind::kCuda, prepare_linear);
   registry.add_kernel("linear_backward_input", DeviceKind::kCuda, prepare_linear_backward_input);
+  registry.add_kernel("linear_backward_gelu", DeviceKind::kCuda, prepare_linear_backward_gelu);
   registry.add_kernel("linear_backward_weight", DeviceKind::kCuda, prepare_linear_backward_weight);
 }
 

@@ -64,6 +64,25 @@ bool fuse_linear_gelu(Graph& graph, int index, const std::vector<ValueId>& keep)
   return true;
 }
 
+/// Turns the gelu_backward at `index` into linear_backward_gelu if its gradient comes straight from
+/// a linear_backward_input.
+bool fuse_linear_backward_gelu(Graph& graph, int index) {
+  const GraphNode& gelu = graph.nodes[static_cast<std::size_t>(index)];
+  const ValueId gradient = gelu.inputs.front();
+  const int linear = producer(graph, gradient);
+  if (linear < 0 || gelu.accumulate != 0 || count_readers(graph, gradient) != 1) return false;
+  const GraphNode& product = graph.nodes[static_cast<std::size_t>(linear)];
+  if (product.op->name() != "linear_backward_input" || product.accumulate != 0) return false;
+  GraphNode fused = product;
+  fused.op = &graph.registry().find("linear_backward_gelu");
+  fused.inputs.push_back(gelu.inputs[1]);
+  fused.outputs = gelu.outputs;
+  // Nothing stands between the two that the gradient's way depends on, so either place would do.
+  graph.nodes[static_cast<std::size_t>(linear)] = std::move(fused);
+  remove_node(graph, index);
+  return true;
+}
+
 }  // namespace
 
 void fuse(Graph& graph, const std::vector<ValueId>& keep) {
@@ -74,6 +93,14 @@ void fuse(Graph& graph, const std::vector<ValueId>& keep) {
     if (name == "gelu") fused = fuse_linear_gelu(graph, index, keep);
     // After a fusion another node stands at `index`.
     if (!fused) ++index;
+  }
+}
+
+void fuse_backward(Graph& graph) {
+  for (int index = 0; index < static_cast<int>(graph.nodes.size());) {
+    const bool candidate =
+        graph.nodes[static_cast<std::size_t>(index)].op->name() == "gelu_backward";
+    if (!candidate || !fuse_linear_backward_gelu(graph, index)) ++index;
   }
 }
 

@@ -1,6 +1,6 @@
-// Fusion: replaces pairs of forward ops by one op that saves a pass over memory. Runs before
-// differentiation, so that the fused op brings its own backward; the same fused graph serves every
-// device.
+// Fusion: replaces pairs of ops by one op that saves a pass over memory. Forward ops are fused
+// before differentiation, so that the fused op brings its own backward; the same fused graph serves
+// every device.
 #pragma once
 
 #include "runtime/program/graph.hpp"
@@ -11,5 +11,8 @@ namespace ingot {
 /// gelu. `keep` are values that must still exist afterwards, outputs of the whole graph for
 /// instance.
 void fuse(Graph& graph, const std::vector<ValueId>& keep);
+
+/// linear_backward_input + gelu_backward -> linear_backward_gelu, in a differentiated graph.
+void fuse_backward(Graph& graph);
 
 }  // namespace ingot

@@ -32,6 +32,7 @@ TrainingGraph build_training_graph(const EngineOptions& options, const Registry&
   fuse(model.graph, {});
   const int parameters = static_cast<int>(model.parameters.size());
   differentiate(model.graph, model.losses, parameters, accumulate);
+  fuse_backward(model.graph);
   recompute(model.graph, recompute_mode(config.model.recompute));
   std::vector<int> finish = finish_order(model.graph, parameters);
   return {std::move(model), std::move(finish)};

@@ -22,7 +22,7 @@ class LinearAlgorithmsTest : public test::AgainstCpu {
     matrix_algorithms().set_choice(choice);
   }
 
-  /// Forward and the weight's gradient, against the CPU.
+  /// Forward and all gradients, against the CPU.
   void compare_all(DType dtype, std::int64_t rows, std::int64_t features, std::int64_t outputs) {
     const HostTensor x = random(dtype, {rows, features});
     const HostTensor weight = random(dtype, {outputs, features}, -0.2, 0.2);
@@ -37,6 +37,8 @@ class LinearAlgorithmsTest : public test::AgainstCpu {
     compare("linear_backward_weight", {dy, x}, {{"bias", std::int64_t{1}}}, 2e-5);
     compare("linear_backward_weight", {dy, x}, {{"bias", std::int64_t{0}}}, 2e-5);
     compare("linear_backward_input", {dy, weight}, {});
+    compare("linear_backward_gelu", {dy, weight, random(dtype, {rows, features}, -3, 3)}, {},
+            tolerance);
   }
 
   /// Notes for every product with an epilogue that the library cannot do it; returns how many.
@@ -57,13 +59,15 @@ TEST_F(LinearAlgorithmsTest, FusesEpiloguesWhereShapesAllowIt) {
   compare_all(DType::kBf16, 70, 48, 64);
   compare_all(DType::kF32, 70, 48, 64);
   compare_all(DType::kBf16, 9, 20, 12);
-  bool fused_gelu = false;
+  bool fused_gelu = false, fused_gradient = false;
   for (const auto& [key, algorithm] : matrix_algorithms().table()) {
     EXPECT_TRUE(algorithm.exists()) << key;
     EXPECT_EQ(algorithm.seconds, 0) << key << " was measured";
     fused_gelu = fused_gelu || key.ends_with("64 x 70 x 48 TN bf16 to bf16, bias, gelu, auxiliary");
+    fused_gradient = fused_gradient || key.ends_with("48 x 70 x 64 NN bf16 to bf16, gelu gradient");
   }
   EXPECT_TRUE(fused_gelu);
+  EXPECT_TRUE(fused_gradient);
 }
 
 TEST_F(LinearAlgorithmsTest, GoesAnotherWayWhereTheLibraryLacksAnEpilogue) {
