@@ -95,7 +95,9 @@ void renumber(Module& module, const Places& places) {
   }
   for (Function& function : module.functions) {
     for (Instruction& instruction : function.instructions) {
-      if (instruction.location.file >= 0) instruction.location.file += places.first_file;
+      Location& location = instruction.location;
+      if (location.file >= 0) location.file += places.first_file;
+      if (location.call_file >= 0) location.call_file += places.first_file;
       for (Operand& operand : instruction.operands) renumber(operand, places);
       for (Operand& operand : instruction.call_results) renumber(operand, places);
       for (Operand& operand : instruction.call_arguments) renumber(operand, places);

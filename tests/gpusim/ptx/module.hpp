@@ -22,6 +22,8 @@ struct Location {
   int ptx_line = 0;
   int file = -1;  ///< index into Module::files
   int line = 0;
+  int call_file = -1;  ///< of an inlined function: where it was called, as above; else -1
+  int call_line = 0;
 };
 
 struct Operand {

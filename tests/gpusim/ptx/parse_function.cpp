@@ -226,12 +226,16 @@ void Parser::parse_loc() {
   unsigned_number("a column", INT32_MAX);
   location_.file = file_index(file);
   location_.line = static_cast<int>(line);
+  location_.call_file = -1;
+  location_.call_line = 0;
   while (accept(',')) {
     if (accept("function_name")) {
       expect_word("the label of a function's name");
       if (accept('+')) constant_term();
     } else if (accept("inlined_at")) {
-      for (int i = 0; i < 3; ++i) unsigned_number("a place in a file", INT32_MAX);
+      location_.call_file = file_index(unsigned_number("the number of a file", 1 << 20));
+      location_.call_line = static_cast<int>(unsigned_number("a line", INT32_MAX));
+      unsigned_number("a column", INT32_MAX);
     } else {
       unexpected("'function_name' or 'inlined_at'");
     }

@@ -95,6 +95,27 @@ foreach(source ${sources})
   endforeach()
 endforeach()
 
+# Programs that depend most on order run once more under other options. With one worker that runs
+# everything at the call, kernels cannot wait for the host: no `streams` there.
+set(variant_deterministic GPUSIM_DETERMINISTIC=1)
+set(variant_delayed "GPUSIM_DELAY=300;GPUSIM_SEED=7")
+set(variant_unchecked GPUSIM_CHECKS=none)
+set(variant_crowded GPUSIM_WORKERS=5)
+foreach(name graphs ipc memory peer reduction scan streams variables warp)
+  foreach(variant deterministic delayed unchecked crowded)
+    if(name STREQUAL "streams" AND variant STREQUAL "deterministic")
+      continue()
+    endif()
+    set(test program.${name}.${variant})
+    gpusim_run(${test} ${CMAKE_CURRENT_SOURCE_DIR}/programs/${name}.cu 90 program
+      ${CMAKE_CURRENT_BINARY_DIR}/cuda/${name})
+    get_test_property(${test} ENVIRONMENT environment)
+    set_tests_properties(${test} PROPERTIES
+      ENVIRONMENT "${environment};${variant_${variant}}"
+      PASS_REGULAR_EXPRESSION "ok\n$" FAIL_REGULAR_EXPRESSION "gpusim: ([^n]|n[^o])")
+  endforeach()
+endforeach()
+
 # bugs/NAME.cu is compiled twice: as it is and with -DCORRECT, which must stay silent.
 find_package(Python3 COMPONENTS Interpreter)
 file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bugs/*.cu)

@@ -130,6 +130,9 @@ TEST_F(KitchenSink, KnowsWhereInstructionsComeFrom) {
             "/source/kernel.cu");
   EXPECT_EQ(find("mov").location.line, 12);
   EXPECT_EQ(find("call").location.line, 40) << "the line of the inlined function";
+  EXPECT_EQ(find("call").location.call_line, 13) << "and where it was inlined";
+  EXPECT_EQ(find("call").location.call_file, 0);
+  EXPECT_EQ(find("mov").location.call_file, -1);
   EXPECT_GT(find("call").location.ptx_line, find("mov").location.ptx_line);
 }
 
