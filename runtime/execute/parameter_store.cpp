@@ -1,22 +1,25 @@
 #include "runtime/execute/parameter_store.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
+#include <array>
 #include <span>
 
+#include "ops/base/normal.hpp"
 #include "ops/base/philox.hpp"
 
 namespace ingot {
 
 namespace {
 
-/// Box and Muller's transform of two uniform numbers; one of the pair is used.
-float normal(std::uint64_t seed, std::uint64_t parameter, std::uint64_t element) {
-  const auto words = philox(seed, RandomPurpose::kInitialise, parameter, element);
-  const double u = 1.0 - uniform_double(words[0], words[1]);  // in (0, 1]: its logarithm is finite
-  const double v = uniform_double(words[2], words[3]);
-  return static_cast<float>(std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * std::numbers::pi * v));
+/// Normal numbers for elements [4 group, 4 group + 4) of a parameter: four words of one draw.
+std::array<float, 4> normals(std::uint64_t seed, std::uint64_t parameter, std::uint64_t group) {
+  const auto words = philox(seed, RandomPurpose::kInitialise, parameter, group);
+  std::array<float, 4> result{};
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    const double uniform = (static_cast<double>(words[i]) + 0.5) * 0x1p-32;
+    result[i] = static_cast<float>(normal_quantile(uniform));
+  }
+  return result;
 }
 
 }  // namespace
@@ -50,9 +53,14 @@ void ParameterStore::draw(std::size_t p, std::uint64_t seed, float* weights) con
     std::fill_n(weights, count, static_cast<float>(parameter.init_value));
     return;
   }
-  for (std::int64_t e = 0; e < count; ++e) {
-    weights[e] = static_cast<float>(parameter.init_std) *
-                 normal(seed, static_cast<std::uint64_t>(p), static_cast<std::uint64_t>(e));
+  const auto deviation = static_cast<float>(parameter.init_std);
+  for (std::int64_t e = 0; e < count; e += 4) {
+    const auto drawn =
+        normals(seed, static_cast<std::uint64_t>(p), static_cast<std::uint64_t>(e / 4));
+    const std::int64_t here = std::min<std::int64_t>(4, count - e);
+    for (std::int64_t i = 0; i < here; ++i) {
+      weights[e + i] = deviation * drawn[static_cast<std::size_t>(i)];
+    }
   }
 }
 
