@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How long a job takes from launch to its first step, beyond an empty MPI program of two ranks,
-# alternating. Measured as the wall time of a job of one step, less that step, so the end of the job
-# counts too: an upper bound.
+# alternating. Measured as the wall time of a job of one step, less that step and the evaluation after
+# it, so the end of the job counts too: an upper bound.
 #
 #   tests/bench/start.sh [--shape small|124m] [--precision f32|bf16] [--rounds 3]
 set -euo pipefail
@@ -34,7 +34,8 @@ for ((round = 1; round <= rounds; ++round)); do
   bench_train 2 1
   end=$EPOCHREALTIME
   step_ms=$("$python" "$bench/rows.py" median step_ms "$metrics" 0)
-  full=$(subtract "$end" "$begin" "${step_ms}e-3")
+  evaluation_ms=$(sed -n 's/.*"evaluation_ms": \([0-9.e+-]*\).*/\1/p' "$metrics" | tail -1)
+  full=$(subtract "$end" "$begin" "${step_ms}e-3" "${evaluation_ms:-0}e-3")
   job+=("$full")
   empty+=("$bare")
   printf 'round %d: job without its step %.3f s, empty program %.3f s, beyond it %.3f s\n' \
