@@ -66,8 +66,9 @@ void at_end() {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
     idle = all_idle(runtime);
   }
-  // After a fault programs leave by the shortest way: what they hold then is no leak.
-  if (options().check_leaks && idle && runtime.sticky() == cudaSuccess) report_leaks();
+  // A program that failed left by the shortest way: what it holds then is no leak.
+  const bool failed = runtime.sticky() != cudaSuccess || report::exit_status() != 0;
+  if (options().check_leaks && idle && !failed) report_leaks();
 }
 
 }  // namespace

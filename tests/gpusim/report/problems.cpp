@@ -31,8 +31,11 @@ Problems& problems() {
 
 int owner_process = 0;  // a forked child ends without reports of its parent's work
 
+int status_at_exit = 0;  // what the program gave to exit()
+
 __attribute__((constructor)) void remember_process() {
   owner_process = getpid();
+  on_exit([](int status, void*) { status_at_exit = status; }, nullptr);
 }
 
 /// Runs behind the program's own exit handlers and static objects, which may still free memory.
@@ -66,6 +69,10 @@ std::uint64_t problems_reported() {
 }
 
 namespace report {
+
+int exit_status() {
+  return status_at_exit;
+}
 
 void before_finish(void (*callback)()) {
   std::lock_guard lock(problems().mutex);

@@ -17,6 +17,9 @@ void add(const std::string& kernel, int device, const KernelCounters& counters);
 /// leaks there. It may report problems.
 void before_finish(void (*callback)());
 
+/// What the program ends with, once it does; 0 before.
+int exit_status();
+
 /// Prints the table and writes the file that GPUSIM_REPORT names; only the first call does. The
 /// process's end calls it.
 void finish();
