@@ -16,8 +16,10 @@ template <int N, typename T>
 __global__ void __launch_bounds__(32 * kRowsAtOnce)
     column_partials_kernel(const T* x, float* partials, std::int64_t rows, std::int64_t columns,
                            std::int64_t chunk_rows) {
-  __shared__ float4 memory[kRowsAtOnce * 32 * N / 4];
-  auto* sums = reinterpret_cast<float*>(memory);
+  // Sums of one element of all vectors lie side by side; the distance to the next element lets
+  // writers by vector and readers by column meet no bank twice.
+  constexpr int kDistance = 32 + (N > 1 ? 32 / N : 0);
+  __shared__ float sums[kRowsAtOnce][N * kDistance];
   const std::int64_t first = std::int64_t{blockIdx.x} * 32 * N;
   const std::int64_t column = first + threadIdx.x * N;
   const std::int64_t begin = blockIdx.y * chunk_rows;
@@ -32,28 +34,16 @@ __global__ void __launch_bounds__(32 * kRowsAtOnce)
       for (int i = 0; i < N; ++i) sum[i] += values[i];
     }
   }
-  // Part by part, so that neighbouring threads write neighbouring 16 bytes.
-  constexpr int kPart = N < 4 ? N : 4;
 #pragma unroll
-  for (int part = 0; part < N / kPart; ++part) {
-    float values[kPart];
-#pragma unroll
-    for (int i = 0; i < kPart; ++i) values[i] = sum[part * kPart + i];
-    const int place = part * 32 + static_cast<int>(threadIdx.x);
-    store_floats(sums + (threadIdx.y * 32 * N + place * kPart), values);
-  }
+  for (int i = 0; i < N; ++i) sums[threadIdx.y][i * kDistance + threadIdx.x] = sum[i];
   __syncthreads();
   for (int c = static_cast<int>(threadIdx.y * 32 + threadIdx.x); c < 32 * N;
        c += 32 * kRowsAtOnce) {
-    // Place c holds the sum of this column:
-    const int part = c / (32 * kPart);
-    const int owner = c % (32 * kPart) / kPart;
-    const std::int64_t of = first + owner * N + part * kPart + c % kPart;
-    if (of >= columns) continue;
+    if (first + c >= columns) continue;
     float total = 0;
 #pragma unroll
-    for (int y = 0; y < kRowsAtOnce; ++y) total += sums[y * 32 * N + c];
-    partials[blockIdx.y * columns + of] = total;
+    for (int y = 0; y < kRowsAtOnce; ++y) total += sums[y][c % N * kDistance + c / N];
+    partials[blockIdx.y * columns + first + c] = total;
   }
 }
 
