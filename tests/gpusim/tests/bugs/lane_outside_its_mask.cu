@@ -1,6 +1,6 @@
 // A shuffle executed by lanes that its mask does not name.
 //
-// expect: wrong member mask: .*sum.*thread \(16, ?0, ?0\)
+// expect: wrong member mask: .*sum.*inlined at .*{FILE}:{BUG}\).*thread \(16, ?0, ?0\)
 #include "check.cuh"
 
 __global__ void sum(const int* in, int* out) {
@@ -9,7 +9,7 @@ __global__ void sum(const int* in, int* out) {
 #ifdef CORRECT
     value += __shfl_xor_sync(0xffffffff, value, step);
 #else
-    value += __shfl_xor_sync(0x0000ffff, value, step);
+    value += __shfl_xor_sync(0x0000ffff, value, step);  // BUG
 #endif
   }
   out[threadIdx.x] = value;
