@@ -79,6 +79,9 @@ struct LaunchOutcome {
 
 LaunchOutcome run_kernel(const LaunchRequest& request);
 
+/// Writes what kernels of `device` have printed to stdout. Wherever the host synchronises with it.
+void flush_device_output(int device);
+
 /// What decoding a kernel tells without running it, for cudaFuncGetAttributes and occupancy.
 struct KernelProperties {
   std::uint32_t static_shared_bytes = 0;  ///< without the 1 KiB that the system reserves

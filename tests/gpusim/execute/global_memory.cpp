@@ -1,0 +1,263 @@
+// Accesses to global memory: bounds, life, alignment, initialisation; sectors for the counters and
+// units for the order between streams.
+#include <algorithm>
+
+#include "execute/memory_access.hpp"
+#include "memory/peer_access.hpp"
+
+namespace gpusim::execute {
+namespace {
+
+constexpr std::uint64_t kSector = 32;
+
+/// Bits of the bitmap words that a range covers, one word after the other.
+template <class F>
+bool for_words(std::uint64_t first, std::uint64_t bytes, F f) {
+  std::uint64_t bit = first;
+  const std::uint64_t end = first + bytes;
+  while (bit < end) {
+    const std::uint64_t word = bit / 64;
+    const std::uint64_t stop = std::min(end, (word + 1) * 64);
+    const std::uint64_t width = stop - bit;
+    const std::uint64_t mask = (width == 64 ? ~0ULL : (1ULL << width) - 1) << (bit % 64);
+    if (!f(word, mask)) return false;
+    bit = stop;
+  }
+  return true;
+}
+
+bool range_written(const Allocation& allocation, std::uint64_t address, std::uint64_t bytes) {
+  return for_words(address - allocation.begin, bytes, [&](std::uint64_t word, std::uint64_t mask) {
+    return (allocation.initialised[word].load(std::memory_order_relaxed) & mask) == mask;
+  });
+}
+
+bool any_written(const Allocation& allocation, std::uint64_t address, std::uint64_t bytes) {
+  return !for_words(address - allocation.begin, bytes, [&](std::uint64_t word, std::uint64_t mask) {
+    return (allocation.initialised[word].load(std::memory_order_relaxed) & mask) == 0;
+  });
+}
+
+void mark_written(const Allocation& allocation, std::uint64_t address, std::uint64_t bytes) {
+  if (allocation.initialised == nullptr) return;
+  for_words(address - allocation.begin, bytes, [&](std::uint64_t word, std::uint64_t mask) {
+    std::atomic<std::uint64_t>& bits = allocation.initialised[word];
+    if ((bits.load(std::memory_order_relaxed) & mask) != mask) bits.fetch_or(mask);
+    return true;
+  });
+}
+
+/// Notes what is touched, with the page of the last access at hand.
+void note_access(Context& context, Site& site, std::uint64_t address, std::uint64_t bytes,
+                 bool write) {
+  std::uint64_t unit = address / kAccessUnit;
+  const std::uint64_t last = (address + bytes - 1) / kAccessUnit;
+  constexpr std::uint64_t kUnits = kAccessPage / kAccessUnit;
+  for (; unit <= last; ++unit) {
+    const std::uint64_t page = unit / kUnits;
+    if (site.page != page) {
+      site.page = page;
+      site.access = &context.accesses.page(page);
+    }
+    std::uint64_t* bits = write ? site.access->written : site.access->read;
+    bits[unit % kUnits / 64] |= 1ULL << (unit % 64);
+  }
+}
+
+/// Different sectors among the lanes' addresses.
+std::uint64_t count_sectors(LaneMask mask, const std::uint64_t* address) {
+  std::uint64_t seen[kLanes];
+  std::uint64_t count = 0;
+  std::uint64_t previous = ~0ULL;
+  for_lanes(mask, [&](int lane) {
+    const std::uint64_t sector = address[lane] / kSector;
+    if (sector == previous) return;
+    previous = sector;
+    for (std::uint64_t i = count; i-- > 0;) {
+      if (seen[i] == sector) return;
+    }
+    seen[count++] = sector;
+  });
+  return count;
+}
+
+void count_access(Context& context, const MemoryDetail& detail, std::uint64_t lanes,
+                  std::uint64_t sectors) {
+  if (detail.space == ptx::Space::kConst) return;
+  KernelCounters& c = context.counters;
+  if (detail.write) {
+    c.global_store_bytes += lanes * detail.width;
+    ++c.global_store_requests;
+    c.global_store_sectors += sectors;
+  } else {
+    c.global_load_bytes += lanes * detail.width;
+    ++c.global_load_requests;
+    c.global_load_sectors += sectors;
+  }
+}
+
+bool reachable(const Allocation* allocation, std::uint64_t address, std::uint64_t bytes) {
+  return allocation != nullptr && allocation->contains(address, bytes) &&
+         allocation->live.load(std::memory_order_relaxed);
+}
+
+const char* verb(const MemoryDetail& detail) {
+  return detail.atomic ? "atomic operation on " : detail.write ? "write to " : "read of ";
+}
+
+void report_uninitialised(Context& context, const Op& op, int lane, const Allocation& allocation,
+                          std::uint64_t address, std::uint64_t bytes) {
+  context.report("uninitialised read", op, lane,
+                 "read of " + std::to_string(bytes) + " bytes at offset " +
+                     std::to_string(address - allocation.begin) + " of " + allocation.label + " (" +
+                     std::to_string(allocation.bytes) + " bytes), never written");
+}
+
+void fail_foreign(Context& context, const Op& op, int lane, const Allocation& allocation) {
+  context.fail(Fault::kIllegalAddress, op, lane,
+               allocation.label + " lies on device " + std::to_string(allocation.device) +
+                   ", to which device " + std::to_string(context.launch.request->module->device) +
+                   " has no peer access (cudaDeviceEnablePeerAccess)");
+}
+
+}  // namespace
+
+std::byte* resolve_global_span(Context& context, const MemoryDetail& detail,
+                               std::uint64_t address) {
+  const std::uint64_t bytes = std::uint64_t{detail.width} * kLanes;
+  Site& site = context.site(detail.site + context.code->first_site);
+  const Allocation* allocation = site.allocation;
+  if (!reachable(allocation, address, bytes)) {
+    allocation = AddressSpace::instance().find(address);
+    if (!reachable(allocation, address, bytes)) return nullptr;
+    if (!may_access(context.launch.request->module->device, *allocation)) return nullptr;
+    site.allocation = allocation;
+  }
+  if (address % detail.width != 0) return nullptr;
+  if (detail.write) {
+    if (allocation->read_only) return nullptr;
+    mark_written(*allocation, address, bytes);
+  } else if (allocation->initialised != nullptr && context.launch.options.check_initialised &&
+             !range_written(*allocation, address, bytes)) {
+    return nullptr;
+  }
+  if (context.launch.options.check_streams && detail.space != ptx::Space::kConst) {
+    note_access(context, site, address, bytes, detail.write);
+  }
+  count_access(context, detail, kLanes, (address + bytes - 1) / kSector - address / kSector + 1);
+  return allocation->at(address);
+}
+
+bool resolve_global(Context& context, const Op& op, const MemoryDetail& detail, LaneMask mask,
+                    const std::uint64_t* address, std::byte** place) {
+  Site& site = context.site(detail.site + context.code->first_site);
+  const std::uint64_t bytes = detail.width;
+  const Options& options = context.launch.options;
+  bool good = true;
+  for_lanes(mask, [&](int lane) {
+    if (!good) return;
+    const std::uint64_t at = address[lane];
+    const Allocation* allocation = site.allocation;
+    if (!reachable(allocation, at, bytes)) [[unlikely]] {
+      allocation = AddressSpace::instance().find(at);
+      if (!reachable(allocation, at, bytes)) {
+        context.fail(
+            Fault::kIllegalAddress, op, lane,
+            verb(detail) + std::to_string(bytes) + " bytes: " + describe_address(at, bytes));
+        good = false;
+        return;
+      }
+      if (!may_access(context.launch.request->module->device, *allocation)) {
+        fail_foreign(context, op, lane, *allocation);
+        good = false;
+        return;
+      }
+      site.allocation = allocation;
+    }
+    if (at % bytes != 0) [[unlikely]] {
+      context.fail(Fault::kMisaligned, op, lane,
+                   verb(detail) + std::to_string(bytes) + " bytes at offset " +
+                       std::to_string(at - allocation->begin) + " of " + allocation->label +
+                       ", which is not aligned to " + std::to_string(bytes));
+      good = false;
+      return;
+    }
+    place[lane] = allocation->at(at);
+    if (allocation->initialised != nullptr && options.check_initialised &&
+        (!detail.write || detail.atomic)) {
+      if (!range_written(*allocation, at, bytes) &&
+          (detail.used ? true : !any_written(*allocation, at, bytes))) {
+        // An element of which a part was written is let pass: bit fields and padding.
+        if (!any_written(*allocation, at, bytes)) {
+          report_uninitialised(context, op, lane, *allocation, at, bytes);
+        }
+      }
+    }
+    if (detail.write) {
+      if (allocation->read_only) {
+        context.fail(Fault::kIllegalAddress, op, lane,
+                     "write to constant memory: " + allocation->label);
+        good = false;
+        return;
+      }
+      mark_written(*allocation, at, bytes);
+    }
+    if (options.check_streams && detail.space != ptx::Space::kConst) {
+      note_access(context, site, at, bytes, detail.write);
+    }
+  });
+  if (good && options.count_sectors) {
+    count_access(context, detail, static_cast<std::uint64_t>(__builtin_popcount(mask)),
+                 count_sectors(mask, address));
+  }
+  return good;
+}
+
+std::byte* resolve_global_range(Context& context, const Op& op, int lane, std::uint64_t address,
+                                std::uint64_t bytes, bool write, std::uint64_t alignment) {
+  const Allocation* allocation = AddressSpace::instance().find(address);
+  const char* what = write ? "copy to " : "copy from ";
+  if (!reachable(allocation, address, bytes)) {
+    context.fail(Fault::kIllegalAddress, op, lane,
+                 what + std::string("global memory: ") + describe_address(address, bytes));
+    return nullptr;
+  }
+  if (!may_access(context.launch.request->module->device, *allocation)) {
+    fail_foreign(context, op, lane, *allocation);
+    return nullptr;
+  }
+  if (address % alignment != 0) {
+    context.fail(Fault::kMisaligned, op, lane,
+                 what + std::string("offset ") + std::to_string(address - allocation->begin) +
+                     " of " + allocation->label + ", which is not aligned to " +
+                     std::to_string(alignment));
+    return nullptr;
+  }
+  if (write) {
+    if (allocation->read_only) {
+      context.fail(Fault::kIllegalAddress, op, lane,
+                   "write to constant memory: " + allocation->label);
+      return nullptr;
+    }
+    mark_written(*allocation, address, bytes);
+    context.counters.global_store_bytes += bytes;
+    context.counters.global_store_sectors += (bytes + kSector - 1) / kSector;
+  } else {
+    if (allocation->initialised != nullptr && context.launch.options.check_initialised &&
+        !any_written(*allocation, address, bytes)) {
+      report_uninitialised(context, op, lane, *allocation, address, bytes);
+    }
+    context.counters.global_load_bytes += bytes;
+    context.counters.global_load_sectors += (bytes + kSector - 1) / kSector;
+  }
+  if (context.launch.options.check_streams) {
+    if (write) {
+      context.accesses.write(address, bytes);
+    } else {
+      context.accesses.read(address, bytes);
+    }
+  }
+  return allocation->at(address);
+}
+
+}  // namespace gpusim::execute

@@ -1,0 +1,405 @@
+// ld, st, ldu in all widths and vectors. Three ways: all lanes with consecutive addresses (one
+// check and one copy), all other patterns (a place per lane), and local memory, which is laid out
+// by words of all lanes.
+#include <cstring>
+
+#include "execute/local_memory.hpp"
+#include "execute/memory_access.hpp"
+
+namespace gpusim::execute {
+namespace {
+
+template <class T>
+T read_as(const std::byte* place) {
+  T value;
+  std::memcpy(&value, place, sizeof(T));
+  return value;
+}
+
+template <class T, class Row, bool Signed>
+void take_element(Context& context, Ref ref, LaneMask mask, std::byte* const* place,
+                  std::size_t at) {
+  Row* row = reinterpret_cast<Row*>(ref.resolve(context.frame));
+  for_lanes(mask, [&](int lane) {
+    const T value = read_as<T>(place[lane] + at);
+    if constexpr (Signed) {
+      row[lane] = static_cast<Row>(
+          static_cast<std::make_signed_t<Row>>(static_cast<std::make_signed_t<T>>(value)));
+    } else {
+      row[lane] = value;
+    }
+  });
+}
+
+template <class T, class Row>
+void take_typed(Context& context, const MemoryDetail& detail, LaneMask mask,
+                std::byte* const* place) {
+  for (std::size_t i = 0; i < detail.outputs.size(); ++i) {
+    if (detail.sign_extend) {
+      take_element<T, Row, true>(context, detail.outputs[i], mask, place, i * sizeof(T));
+    } else {
+      take_element<T, Row, false>(context, detail.outputs[i], mask, place, i * sizeof(T));
+    }
+  }
+}
+
+/// Memory to registers.
+void take(Context& context, const MemoryDetail& detail, LaneMask mask, std::byte* const* place) {
+  switch (detail.element_bytes) {
+    case 1:
+      return detail.wide_rows
+                 ? take_typed<std::uint8_t, std::uint64_t>(context, detail, mask, place)
+                 : take_typed<std::uint8_t, std::uint32_t>(context, detail, mask, place);
+    case 2:
+      return detail.wide_rows
+                 ? take_typed<std::uint16_t, std::uint64_t>(context, detail, mask, place)
+                 : take_typed<std::uint16_t, std::uint32_t>(context, detail, mask, place);
+    case 4:
+      return detail.wide_rows
+                 ? take_typed<std::uint32_t, std::uint64_t>(context, detail, mask, place)
+                 : take_typed<std::uint32_t, std::uint32_t>(context, detail, mask, place);
+    default:
+      return take_typed<std::uint64_t, std::uint64_t>(context, detail, mask, place);
+  }
+}
+
+template <class T, class Row>
+void give_typed(const Context& context, const MemoryDetail& detail, LaneMask mask,
+                std::byte* const* place) {
+  for (std::size_t i = 0; i < detail.inputs.size(); ++i) {
+    const Row* row = reinterpret_cast<const Row*>(detail.inputs[i].resolve(context.frame));
+    for_lanes(mask, [&](int lane) {
+      const T value = static_cast<T>(row[lane]);
+      std::memcpy(place[lane] + i * sizeof(T), &value, sizeof(T));
+    });
+  }
+}
+
+/// Registers to memory.
+void give(const Context& context, const MemoryDetail& detail, LaneMask mask,
+          std::byte* const* place) {
+  switch (detail.element_bytes) {
+    case 1:
+      return detail.wide_rows
+                 ? give_typed<std::uint8_t, std::uint64_t>(context, detail, mask, place)
+                 : give_typed<std::uint8_t, std::uint32_t>(context, detail, mask, place);
+    case 2:
+      return detail.wide_rows
+                 ? give_typed<std::uint16_t, std::uint64_t>(context, detail, mask, place)
+                 : give_typed<std::uint16_t, std::uint32_t>(context, detail, mask, place);
+    case 4:
+      return detail.wide_rows
+                 ? give_typed<std::uint32_t, std::uint64_t>(context, detail, mask, place)
+                 : give_typed<std::uint32_t, std::uint32_t>(context, detail, mask, place);
+    default:
+      return give_typed<std::uint64_t, std::uint64_t>(context, detail, mask, place);
+  }
+}
+
+/// Whether elements of consecutive lanes are whole register elements.
+bool plain_elements(const MemoryDetail& detail) {
+  return (detail.element_bytes == 4 && !detail.wide_rows) || detail.element_bytes == 8;
+}
+
+template <class T>
+void spread(const Context& context, const MemoryDetail& detail, const std::byte* place) {
+  const std::size_t count = detail.outputs.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    T* row = reinterpret_cast<T*>(detail.outputs[i].resolve(context.frame));
+    const std::byte* source = place + i * sizeof(T);
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      row[lane] = read_as<T>(source + lane * count * sizeof(T));
+    }
+  }
+}
+
+/// Consecutive memory of all lanes to registers.
+void take_span(const Context& context, const MemoryDetail& detail, const std::byte* place) {
+  if (detail.count == 1) {
+    std::memcpy(detail.outputs[0].resolve(context.frame), place,
+                std::size_t{detail.element_bytes} * kLanes);
+  } else if (detail.element_bytes == 4) {
+    spread<std::uint32_t>(context, detail, place);
+  } else {
+    spread<std::uint64_t>(context, detail, place);
+  }
+}
+
+template <class T>
+void gather_back(const Context& context, const MemoryDetail& detail, std::byte* place) {
+  const std::size_t count = detail.inputs.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const T* row = reinterpret_cast<const T*>(detail.inputs[i].resolve(context.frame));
+    std::byte* target = place + i * sizeof(T);
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      std::memcpy(target + lane * count * sizeof(T), &row[lane], sizeof(T));
+    }
+  }
+}
+
+void give_span(const Context& context, const MemoryDetail& detail, std::byte* place) {
+  if (detail.count == 1) {
+    std::memcpy(place, detail.inputs[0].resolve(context.frame),
+                std::size_t{detail.element_bytes} * kLanes);
+  } else if (detail.element_bytes == 4) {
+    gather_back<std::uint32_t>(context, detail, place);
+  } else {
+    gather_back<std::uint64_t>(context, detail, place);
+  }
+}
+
+/// The same word of all lanes: rows move as they are.
+bool local_row(Context& context, const Op& op, const MemoryDetail& detail, LaneMask mask,
+               std::uint64_t address) {
+  if (!op.a.absent() || address % 4 != 0 || detail.element_bytes < 4 ||
+      (detail.element_bytes == 4 && detail.wide_rows) ||
+      address + detail.width > local_bytes(*context.warp)) {
+    return false;
+  }
+  Warp& warp = *context.warp;
+  auto* words = reinterpret_cast<std::uint32_t*>(warp.local.data()) + address / 4 * kLanes;
+  auto* written = reinterpret_cast<LaneMask*>(warp.local_written.data()) + address / 4;
+  const std::size_t per_element = detail.element_bytes / 4;
+  const auto& refs = detail.write ? detail.inputs : detail.outputs;
+  if (!detail.write) {
+    for (std::size_t w = 0; w < per_element * refs.size(); ++w) {
+      if ((mask & ~written[w]) != 0) return false;
+    }
+  }
+  for (const Ref ref : refs) {
+    std::uint32_t* low = words;
+    std::uint32_t* high = words + kLanes;
+    if (per_element == 1) {
+      std::uint32_t* row = context.row32(ref);
+      std::uint32_t* d = detail.write ? low : row;
+      const std::uint32_t* s = detail.write ? row : low;
+      for (int i = 0; i < kLanes; ++i) d[i] = (mask >> i & 1) != 0 ? s[i] : d[i];
+    } else if (detail.write) {
+      const std::uint64_t* row = context.row64(ref);
+      for (int i = 0; i < kLanes; ++i) {
+        const bool on = (mask >> i & 1) != 0;
+        low[i] = on ? static_cast<std::uint32_t>(row[i]) : low[i];
+        high[i] = on ? static_cast<std::uint32_t>(row[i] >> 32) : high[i];
+      }
+    } else {
+      std::uint64_t* row = context.row64(ref);
+      for (int i = 0; i < kLanes; ++i) {
+        const std::uint64_t value = std::uint64_t{high[i]} << 32 | low[i];
+        row[i] = (mask >> i & 1) != 0 ? value : row[i];
+      }
+    }
+    if (detail.write) {
+      for (std::size_t w = 0; w < per_element; ++w) written[w] |= mask;
+    }
+    words += per_element * kLanes;
+    written += per_element;
+  }
+  return true;
+}
+
+void access_local(Context& context, const Op& op, const MemoryDetail& detail, LaneMask mask,
+                  const std::uint64_t* address) {
+  context.counters.local_bytes +=
+      static_cast<std::uint64_t>(__builtin_popcount(mask)) * detail.width;
+  if (detail.frame_local && local_row(context, op, detail, mask, address[__builtin_ctz(mask)])) {
+    return;
+  }
+  if (!check_local(context, op, detail, mask, address)) return;
+  // Through a buffer: the words of a lane do not lie side by side.
+  std::byte buffer[kLanes][32];
+  std::byte* place[kLanes];
+  for (int i = 0; i < kLanes; ++i) place[i] = buffer[i];
+  if (detail.write) {
+    give(context, detail, mask, place);
+    for_lanes(mask, [&](int lane) {
+      write_local(*context.warp, lane, address[lane], buffer[lane], detail.width);
+    });
+  } else {
+    for_lanes(mask, [&](int lane) {
+      read_local(*context.warp, lane, address[lane], buffer[lane], detail.width);
+    });
+    take(context, detail, mask, place);
+  }
+}
+
+bool access_in(Context& context, const Op& op, const MemoryDetail& detail, ptx::Space space,
+               LaneMask mask, const std::uint64_t* address) {
+  std::byte* place[kLanes];
+  switch (space) {
+    case ptx::Space::kLocal:
+      access_local(context, op, detail, mask, address);
+      return context.event != Event::kFault;
+    case ptx::Space::kShared:
+      if (!resolve_shared(context, op, detail, mask, address, place)) return false;
+      break;
+    case ptx::Space::kParam:
+      if (!resolve_parameter(context, op, detail, mask, address, place)) return false;
+      break;
+    default:
+      if (!resolve_global(context, op, detail, mask, address, place)) return false;
+  }
+  if (detail.write) {
+    give(context, detail, mask, place);
+  } else {
+    take(context, detail, mask, place);
+  }
+  return true;
+}
+
+void watch_poll(Context& context, const Op& op, const MemoryDetail& detail, LaneMask mask) {
+  std::uint64_t sum = mask;
+  for (const Ref ref : detail.outputs) {
+    for_lanes(mask, [&](int lane) {
+      const std::uint64_t value =
+          detail.wide_rows ? context.row64(ref)[lane] : context.row32(ref)[lane];
+      sum = sum * 0x9e3779b97f4a7c15ULL + value;
+    });
+  }
+  note_poll(context, op, sum);
+}
+
+void access(Context& context, const Op& op, LaneMask mask) {
+  const MemoryDetail& detail = op.as<MemoryDetail>();
+  ptx::Space space = detail.space;
+  if (mask == kAllLanes && detail.wide_address && !op.a.absent() && plain_elements(detail)) {
+    const std::uint64_t* row = context.row64(op.a);
+    if (contiguous(row, detail.width)) {
+      std::uint64_t first = row[0] + static_cast<std::uint64_t>(detail.offset);
+      if (space == ptx::Space::kGeneric) {
+        space = space_of(first);
+        if (space == ptx::Space::kShared) first -= shared_window(*context.block);
+      }
+      std::byte* place = nullptr;
+      if (space == ptx::Space::kGlobal || space == ptx::Space::kConst) {
+        place = resolve_global_span(context, detail, first);
+      } else if (space == ptx::Space::kShared) {
+        place = resolve_shared_span(context, detail, first);
+      }
+      if (place != nullptr) {
+        if (detail.write) {
+          give_span(context, detail, place);
+        } else {
+          take_span(context, detail, place);
+          if (detail.strong) watch_poll(context, op, detail, mask);
+        }
+        return;
+      }
+    }
+  }
+  Addresses addresses;
+  collect_addresses(context, op, detail, mask, addresses);
+  if (detail.space == ptx::Space::kGeneric) {
+    by_space(context, mask, addresses.at, [&](ptx::Space found, LaneMask lanes) {
+      return access_in(context, op, detail, found, lanes, addresses.at);
+    });
+  } else {
+    access_in(context, op, detail, detail.space, mask, addresses.at);
+  }
+  if (detail.strong && !detail.write && context.event == Event::kNone) {
+    watch_poll(context, op, detail, mask);
+  }
+}
+
+/// A parameter of the entry at a fixed place: the same value for all lanes.
+void load_parameter(Context& context, const Op& op, LaneMask mask) {
+  const MemoryDetail& detail = op.as<MemoryDetail>();
+  std::byte* place[kLanes];
+  const auto& block = context.launch.request->parameters;
+  const auto offset = static_cast<std::size_t>(detail.offset);
+  if (offset + detail.width > block.size()) {
+    context.fail(Fault::kIllegalAddress, op, __builtin_ctz(mask),
+                 "reads beyond the kernel's parameters");
+    return;
+  }
+  for (std::byte*& p : place) p = const_cast<std::byte*>(block.data()) + offset;
+  take(context, detail, mask, place);
+}
+
+int element_bytes(const Decoder& decoder, bool& is_signed) {
+  for (const std::string& m : decoder.instruction().modifiers) {
+    is_signed = m == "s8" || m == "s16" || m == "s32" || m == "s64";
+    if (m == "b8" || m == "u8" || m == "s8") return 1;
+    if (m == "b16" || m == "u16" || m == "s16" || m == "f16" || m == "bf16") return 2;
+    if (m == "b32" || m == "u32" || m == "s32" || m == "f32" || m == "f16x2" || m == "bf16x2") {
+      return 4;
+    }
+    if (m == "b64" || m == "u64" || m == "s64" || m == "f64" || m == "f32x2") return 8;
+  }
+  decoder.unsupported("no type of at most 64 bits is named");
+}
+
+/// Modifiers that change nothing here: caches, scopes, types.
+bool known_modifier(const std::string& m) {
+  static const char* const kNames[] = {
+      "global",  "shared",  "local", "const",   "param",   "generic", "volatile", "relaxed",
+      "acquire", "release", "weak",  "nc",      "ca",      "cg",      "cs",       "lu",
+      "cv",      "wb",      "wt",    "cta",     "cluster", "gpu",     "sys",      "mmio",
+      "v2",      "v4",      "v8",    "unified", "b8",      "u8",      "s8",       "b16",
+      "u16",     "s16",     "f16",   "bf16",    "b32",     "u32",     "s32",      "f32",
+      "f16x2",   "bf16x2",  "b64",   "u64",     "s64",     "f64",     "f32x2",    "b128"};
+  for (const char* name : kNames) {
+    if (m == name) return true;
+  }
+  return m.starts_with("L1::") || m.starts_with("L2::") || m == "shared::cta" ||
+         m == "shared::cluster" || m == "param::entry" || m == "param::func";
+}
+
+}  // namespace
+
+bool decode_load_store(Decoder& decoder) {
+  const ptx::Instruction& i = decoder.instruction();
+  const bool load = i.opcode == "ld" || i.opcode == "ldu";
+  if (!load && i.opcode != "st") return false;
+  if (i.operands.size() < 2) decoder.unsupported("an address and a value are expected");
+  MemoryDetail detail;
+  for (const std::string& m : i.modifiers) {
+    if (!known_modifier(m)) decoder.unsupported("modifier ." + m);
+    if (m == "v2") detail.count = 2;
+    if (m == "v4") detail.count = 4;
+    if (m == "v8") detail.count = 8;
+    if (m == "b128") decoder.unsupported("128-bit elements");
+  }
+  detail.element_bytes = static_cast<std::uint8_t>(element_bytes(decoder, detail.sign_extend));
+  detail.width = static_cast<std::uint8_t>(detail.element_bytes * detail.count);
+  detail.write = !load;
+  detail.strong = i.has("volatile") || i.has("relaxed") || i.has("acquire") || i.has("release") ||
+                  i.has("mmio");
+  detail.acquire = i.has("acquire") || i.has("volatile");
+  detail.release = i.has("release") || i.has("volatile");
+  detail.space = memory_space(decoder);
+  const ptx::Operand& data = i.operands[load ? 0 : 1];
+  const bool vector = data.kind == ptx::Operand::Kind::kVector;
+  const std::size_t elements = vector ? data.elements.size() : 1;
+  if (elements != detail.count) decoder.unsupported("the vector has another number of elements");
+  const Address address = bring_address(decoder, i.operands[load ? 1 : 0], detail);
+  const auto element = [&](std::size_t e) -> const ptx::Operand& {
+    return vector ? data.elements[e] : data;
+  };
+  // Registers may be wider than the type.
+  int bits = detail.element_bytes == 8 ? 64 : 32;
+  for (std::size_t e = 0; e < elements; ++e) {
+    const int width = decoder.width(element(e));
+    if (width == 64) bits = 64;
+  }
+  detail.wide_rows = bits == 64;
+  detail.used = false;
+  for (std::size_t e = 0; e < elements; ++e) {
+    const ptx::Operand& operand = element(e);
+    if (load) {
+      detail.outputs.push_back(decoder.destination(operand, bits, detail.sign_extend));
+      if (operand.kind == ptx::Operand::Kind::kRegister && elements == 1) {
+        detail.used = decoder.used_beyond_stores(operand.index);
+      }
+    } else {
+      detail.inputs.push_back(decoder.source(operand, bits));
+    }
+  }
+  detail.site = decoder.new_site();
+  const bool parameter = load && address.entry_parameter && address.row.absent();
+  Op& op = decoder.emit_handler(parameter ? load_parameter : access);
+  op.a = address.row;
+  decoder.detail<MemoryDetail>(op) = std::move(detail);
+  return true;
+}
+
+}  // namespace gpusim::execute

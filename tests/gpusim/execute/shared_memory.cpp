@@ -1,0 +1,288 @@
+// Accesses to shared memory: bounds, alignment, initialisation, races, bank conflicts.
+#include <algorithm>
+#include <cstring>
+
+#include "execute/memory_access.hpp"
+
+namespace gpusim::execute {
+namespace {
+
+std::string describe_shared(const Context& context, std::uint64_t offset) {
+  const Program& program = *context.launch.program;
+  const auto& variables = program.module->variables;
+  std::string name = "shared memory";
+  std::uint64_t best = 0;
+  for (std::size_t v = 0; v < variables.size(); ++v) {
+    const std::uint32_t at = program.shared_offsets[v];
+    if (at == ~0u || at > offset || at < best) continue;
+    best = at;
+    name = "shared " + variables[v].name;
+  }
+  if (best == 0) return name + " at offset " + std::to_string(offset);
+  return name + " at byte " + std::to_string(offset - best);
+}
+
+/// Wavefronts of one phase: most different words that fall into one bank.
+std::uint64_t phase_conflicts(const std::uint64_t* word, int count) {
+  std::uint64_t most = 1;
+  for (int i = 0; i < count; ++i) {
+    std::uint64_t same_bank = 1;
+    bool repeated = false;
+    for (int j = 0; j < i; ++j) {
+      if (word[j] == word[i]) {
+        repeated = true;
+        break;
+      }
+    }
+    if (repeated) continue;
+    for (int j = 0; j < i; ++j) {
+      if (word[j] % 32 != word[i] % 32 || word[j] == word[i]) continue;
+      bool seen = false;
+      for (int k = 0; k < j; ++k) seen = seen || word[k] == word[j];
+      if (!seen) ++same_bank;
+    }
+    most = std::max(most, same_bank);
+  }
+  return most;
+}
+
+/// Ideal number of wavefronts and the real one. Accesses of 8 and 16 bytes go by half and quarter
+/// warps.
+void count_banks(Context& context, const MemoryDetail& detail, LaneMask mask,
+                 const std::uint64_t* offset) {
+  const int words = std::max(1, detail.width / 4);
+  const int lanes_per_phase = std::max(1, kLanes / words);
+  KernelCounters& c = context.counters;
+  for (int first = 0; first < kLanes; first += lanes_per_phase) {
+    const LaneMask lanes =
+        mask & (lanes_per_phase == 32 ? kAllLanes : ((1u << lanes_per_phase) - 1) << first);
+    if (lanes == 0) continue;
+    std::uint64_t word[kLanes * 2];
+    int count = 0;
+    bool ascending = true;
+    for_lanes(lanes, [&](int lane) {
+      for (int w = 0; w < words && count < kLanes; ++w) {
+        word[count] = offset[lane] / 4 + static_cast<std::uint64_t>(w);
+        ascending = ascending && (count == 0 || word[count] == word[count - 1] ||
+                                  word[count] == word[count - 1] + 1);
+        ++count;
+      }
+    });
+    ++c.shared_requests;
+    c.shared_wavefronts += ascending ? 1 : phase_conflicts(word, count);
+  }
+}
+
+void report_conflict(Context& context, const Op& op, int lane, std::uint64_t offset,
+                     const check::SharedConflict& conflict, bool write) {
+  const Launch& launch = context.launch;
+  const Warp& other = *context.block->warps[static_cast<std::size_t>(conflict.other_warp)];
+  std::string who = "a thread of warp " + std::to_string(conflict.other_warp);
+  if (conflict.other_lane >= 0) {
+    const Dim3 t = thread_of(launch, other, conflict.other_lane);
+    who = "thread (" + std::to_string(t.x) + "," + std::to_string(t.y) + "," + std::to_string(t.z) +
+          ")";
+  }
+  context.report("shared memory race", op, lane,
+                 std::string(write ? "write to " : "read of ") + describe_shared(context, offset) +
+                     " races with a " + (conflict.other_wrote ? "write" : "read") + " by " + who +
+                     ": no barrier between them");
+}
+
+bool all_bits(const std::vector<std::uint64_t>& bits, std::uint64_t offset, std::uint64_t bytes) {
+  for (std::uint64_t i = offset; i < offset + bytes; ++i) {
+    if ((bits[i / 64] >> (i % 64) & 1) == 0) return false;
+  }
+  return true;
+}
+
+bool any_bit(const std::vector<std::uint64_t>& bits, std::uint64_t offset, std::uint64_t bytes) {
+  for (std::uint64_t i = offset; i < offset + bytes; ++i) {
+    if ((bits[i / 64] >> (i % 64) & 1) != 0) return true;
+  }
+  return false;
+}
+
+/// Whether a lower lane of the same instruction stores to the address of `lane`.
+bool stored_before(LaneMask mask, const std::uint64_t* address, int lane) {
+  bool found = false;
+  for_lanes(mask & ((1u << lane) - 1),
+            [&](int other) { found = found || address[other] == address[lane]; });
+  return found;
+}
+
+/// Lanes of one instruction that store different values to one word.
+void check_colliding_stores(Context& context, const Op& op, const MemoryDetail& detail,
+                            LaneMask mask, const std::uint64_t* offset) {
+  // Quick way out: strictly ascending addresses cannot collide.
+  bool ascending = true;
+  std::uint64_t previous = 0;
+  bool first = true;
+  for_lanes(mask, [&](int lane) {
+    if (!first && offset[lane] <= previous) ascending = false;
+    previous = offset[lane];
+    first = false;
+  });
+  if (ascending || detail.inputs.empty()) return;
+  for_lanes(mask, [&](int lane) {
+    for_lanes(mask & ((1u << lane) - 1), [&](int other) {
+      if (offset[other] != offset[lane]) return;
+      for (const Ref ref : detail.inputs) {
+        const std::uint64_t a =
+            detail.wide_rows ? context.row64(ref)[lane] : context.row32(ref)[lane];
+        const std::uint64_t b =
+            detail.wide_rows ? context.row64(ref)[other] : context.row32(ref)[other];
+        if (a != b) {
+          context.report("shared memory race", op, lane,
+                         "lanes " + std::to_string(other) + " and " + std::to_string(lane) +
+                             " store different values to " +
+                             describe_shared(context, offset[lane]) + " in one instruction");
+          return;
+        }
+      }
+    });
+  });
+}
+
+}  // namespace
+
+Block* shared_owner(Context& context, std::uint64_t address, std::uint64_t& offset) {
+  offset = address & ((1ULL << kClusterShift) - 1);
+  const std::uint64_t rank = address >> kClusterShift;
+  if (rank == 0) return context.block;
+  if (context.block->cluster.empty()) return rank == 1 ? context.block : nullptr;
+  if (rank > context.block->cluster.size()) return nullptr;
+  return context.block->cluster[rank - 1];
+}
+
+void mark_shared_written(Block& block, std::uint64_t offset, std::uint64_t bytes, bool written) {
+  if (block.shared_written.empty()) return;
+  for (std::uint64_t i = offset; i < offset + bytes;) {
+    const std::uint64_t bit = i % 64;
+    const std::uint64_t width = std::min<std::uint64_t>(64 - bit, offset + bytes - i);
+    const std::uint64_t mask = (width == 64 ? ~0ULL : (1ULL << width) - 1) << bit;
+    if (written) {
+      block.shared_written[i / 64] |= mask;
+    } else {
+      block.shared_written[i / 64] &= ~mask;
+    }
+    i += width;
+  }
+}
+
+bool shared_written(const Block& block, std::uint64_t offset, std::uint64_t bytes) {
+  return block.shared_written.empty() || all_bits(block.shared_written, offset, bytes);
+}
+
+std::byte* resolve_shared_span(Context& context, const MemoryDetail& detail,
+                               std::uint64_t address) {
+  Block& block = *context.block;
+  const std::uint64_t bytes = std::uint64_t{detail.width} * kLanes;
+  if (address % detail.width != 0 || address + bytes > block.shared_bytes ||
+      address > block.shared_bytes) {
+    return nullptr;
+  }
+  if (!block.shared_written.empty()) {
+    if (detail.write) {
+      mark_shared_written(block, address, bytes, true);
+    } else {
+      for (std::uint64_t i = address; i < address + bytes;) {
+        const std::uint64_t bit = i % 64;
+        const std::uint64_t width = std::min<std::uint64_t>(64 - bit, address + bytes - i);
+        const std::uint64_t mask = (width == 64 ? ~0ULL : (1ULL << width) - 1) << bit;
+        if ((block.shared_written[i / 64] & mask) != mask) return nullptr;
+        i += width;
+      }
+    }
+  }
+  if (block.races.enabled() && !detail.strong &&
+      !block.races.access_all(
+          context.warp->index, static_cast<std::uint32_t>(address), detail.width,
+          detail.write ? check::SharedAccess::kWrite : check::SharedAccess::kRead)) {
+    return nullptr;
+  }
+  if (detail.strong) return nullptr;
+  const std::uint64_t phases = std::max<std::uint64_t>(1, detail.width / 4);
+  context.counters.shared_requests += phases;
+  context.counters.shared_wavefronts += phases;
+  return block.shared.data() + address;
+}
+
+bool resolve_shared(Context& context, const Op& op, const MemoryDetail& detail, LaneMask mask,
+                    const std::uint64_t* address, std::byte** place) {
+  const std::uint64_t bytes = detail.width;
+  const Options& options = context.launch.options;
+  bool good = true;
+  if (detail.acquire) context.block->races.acquire(context.warp->index);
+  for_lanes(mask, [&](int lane) {
+    if (!good) return;
+    std::uint64_t offset = 0;
+    Block* owner = shared_owner(context, address[lane], offset);
+    if (owner == nullptr || offset + bytes > owner->shared_bytes || owner->done()) {
+      context.fail(Fault::kIllegalAddress, op, lane,
+                   owner == nullptr ? "shared memory of a block that is not in the cluster"
+                   : owner->done()  ? "shared memory of a block of the cluster that has ended"
+                                    : describe_shared(context, offset) + " with " +
+                                         std::to_string(bytes) + " bytes is beyond the " +
+                                         std::to_string(owner->shared_bytes - kSharedReserved) +
+                                         " bytes of the block");
+      good = false;
+      return;
+    }
+    if (offset % bytes != 0) {
+      context.fail(Fault::kMisaligned, op, lane,
+                   describe_shared(context, offset) + " is not aligned to " +
+                       std::to_string(bytes) + " bytes");
+      good = false;
+      return;
+    }
+    place[lane] = owner->shared.data() + offset;
+    if (!owner->shared_written.empty() && (!detail.write || detail.atomic) &&
+        options.check_initialised && !any_bit(owner->shared_written, offset, bytes)) {
+      context.report("uninitialised read", op, lane,
+                     "read of " + std::to_string(bytes) + " bytes of " +
+                         describe_shared(context, offset) + ", never written" +
+                         (owner->warps.empty() ? "" : ""));
+    }
+    if (detail.write) mark_shared_written(*owner, offset, bytes, true);
+    // Lanes that store to one place in one instruction are compared by value below.
+    const bool collides = detail.write && !detail.atomic && stored_before(mask, address, lane);
+    if (owner == context.block && owner->races.enabled() && !collides) {
+      const check::SharedAccess kind = detail.atomic || detail.strong ? check::SharedAccess::kAtomic
+                                       : detail.write                 ? check::SharedAccess::kWrite
+                                                                      : check::SharedAccess::kRead;
+      const check::SharedConflict conflict =
+          owner->races.access(context.warp->index, lane, static_cast<std::uint32_t>(offset),
+                              static_cast<std::uint32_t>(bytes), kind);
+      if (conflict.found) report_conflict(context, op, lane, offset, conflict, detail.write);
+    }
+  });
+  if (!good) return false;
+  if (detail.write && !detail.atomic && options.check_races) {
+    check_colliding_stores(context, op, detail, mask, address);
+  }
+  if (detail.release) context.block->races.release(context.warp->index);
+  if (options.count_sectors) count_banks(context, detail, mask, address);
+  return true;
+}
+
+std::byte* resolve_shared_range(Context& context, const Op& op, int lane, std::uint64_t address,
+                                std::uint64_t bytes, std::uint64_t alignment) {
+  std::uint64_t offset = 0;
+  Block* owner = shared_owner(context, address, offset);
+  if (owner == nullptr || offset + bytes > owner->shared_bytes) {
+    context.fail(Fault::kIllegalAddress, op, lane,
+                 describe_shared(context, offset) + " with " + std::to_string(bytes) +
+                     " bytes is beyond the shared memory of the block");
+    return nullptr;
+  }
+  if (offset % alignment != 0) {
+    context.fail(Fault::kMisaligned, op, lane,
+                 describe_shared(context, offset) + " is not aligned to " +
+                     std::to_string(alignment) + " bytes");
+    return nullptr;
+  }
+  return owner->shared.data() + offset;
+}
+
+}  // namespace gpusim::execute
