@@ -1,7 +1,7 @@
-# CUDA programs that run in the simulator. programs/*.cu print "ok" and exit with 0; bugs/*.cu hold a
-# planted bug, whose report bugs/check.py compares with what the source says. Programs are compiled
-# once, with PTX of three architectures, and run once per architecture on the machine of that name;
-# bugs only for sm_90. The first lines of a source may say otherwise:
+# CUDA programs that run in the simulator. programs/*.cu print "ok" and exit with 0; bugs/*.cu hold
+# a planted bug, whose report bugs/check.py compares with what the source says. Programs are
+# compiled once, with PTX of three architectures, and run once per architecture on the machine of
+# that name; bugs only for sm_90. The first lines of a source may say otherwise:
 #
 #   // nvcc: -rdc=true                 more options for the compiler
 #   // with: other.part.cu             more sources (*.part.cu are no programs of their own)
@@ -78,8 +78,10 @@ function(gpusim_run test source architecture label)
     set(timeout 120)
   endif()
   add_test(NAME ${test} COMMAND ${ARGN})
-  set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT ${timeout} ENVIRONMENT
-    "LD_LIBRARY_PATH=${GPUSIM_LIBRARY_DIR};GPUSIM_MACHINE=${CMAKE_CURRENT_SOURCE_DIR}/machines/sm_${number}.yaml;${environment}")
+  set(machine ${CMAKE_CURRENT_SOURCE_DIR}/machines/sm_${number}.yaml)
+  list(PREPEND environment LD_LIBRARY_PATH=${GPUSIM_LIBRARY_DIR} GPUSIM_MACHINE=${machine})
+  set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT ${timeout}
+    ENVIRONMENT "${environment}")
 endfunction()
 
 set(programs "")

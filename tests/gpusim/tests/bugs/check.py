@@ -3,8 +3,8 @@
 
 PLANTED, the program with the bug, must end with a status other than 0 and report what the source
 says in lines "// expect: REGEX"; {BUG} in them is the line that holds "// BUG", {FILE} the source's
-name. Reports are the lines on stderr that begin with "gpusim: ", but not its notes. CORRECT, the same source compiled
-with -DCORRECT, must print "ok", exit with 0 and report nothing.
+name. Reports are the lines on stderr that begin with "gpusim: ", but not its notes. CORRECT, the
+same source compiled with -DCORRECT, must print "ok", exit with 0 and report nothing.
 """
 
 import pathlib
