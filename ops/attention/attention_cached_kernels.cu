@@ -63,7 +63,10 @@ __global__ void __launch_bounds__(kDecodeThreads)
   constexpr int kElements = kVector * kOwned;
   // Eight floats of padding keep the four heads of one store on different banks.
   __shared__ float scores[kHeadTile][kSplit + 8];
-  __shared__ float warp_sums[kDecodeWarps][kHeadTile][kElements * kLanesPerRow];
+  // Of each element the sums of the lanes, kPitch floats apart: neither eight lanes that write, nor
+  // a warp that reads elements in order, meet on a bank.
+  constexpr int kPitch = kVector == 8 ? 12 : kLanesPerRow;
+  __shared__ float warp_sums[kDecodeWarps][kHeadTile][kElements * kPitch];
   const AttentionSizes& sizes = a.sizes;
   const int lane = threadIdx.x % kWarpSize;
   const int warp = threadIdx.x / kWarpSize;
@@ -87,13 +90,14 @@ __global__ void __launch_bounds__(kDecodeThreads)
   for (int tile = 0; tile < heads_per_group; tile += kHeadTile) {
     const int heads = min(kHeadTile, heads_per_group - tile);
     float owned[kHeadTile][kElements];
+    // The first eight lanes read the queries for their warp; surplus heads are zero.
 #pragma unroll
     for (int h = 0; h < kHeadTile; ++h) {
-      // Surplus heads repeat the last one; nobody reads their results.
-      load_owned<Element, kVector, kOwned>(
-          owned[h], queries + (tile + min(h, heads - 1)) * head_size, part, head_size);
+      const bool reads = lane < kLanesPerRow && h < heads;
+      load_owned<Element, kVector, kOwned>(owned[h], queries + (tile + h) * head_size, part,
+                                           reads ? head_size : 0);
 #pragma unroll
-      for (float& value : owned[h]) value *= scale;
+      for (float& value : owned[h]) value = scale * __shfl_sync(kAllLanes, value, part);
     }
     for (int base = 0; base < count; base += kRowsAtOnce) {
       const int key = base + slot;
@@ -162,22 +166,19 @@ __global__ void __launch_bounds__(kDecodeThreads)
         float value = owned[h][e];
         value += __shfl_xor_sync(kAllLanes, value, kLanesPerRow);
         value += __shfl_xor_sync(kAllLanes, value, 2 * kLanesPerRow);
-        // Lane by lane, which no two lanes' banks share; line_of puts the elements in order.
-        if (lane < kLanesPerRow) warp_sums[warp][h][e * kLanesPerRow + part] = value;
+        if (lane < kLanesPerRow) warp_sums[warp][h][e * kPitch + part] = value;
       }
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < heads * kElements * kLanesPerRow; i += kDecodeThreads) {
-      const int head = i / (kElements * kLanesPerRow);
-      const int at = i % (kElements * kLanesPerRow);
-      const int e = at / kLanesPerRow;
-      const int element_at =
-          (at % kLanesPerRow + e / kVector * kLanesPerRow) * kVector + e % kVector;
-      if (element_at >= head_size) continue;
+    for (int i = threadIdx.x; i < heads * head_size; i += kDecodeThreads) {
+      const int head = i / head_size;
+      const int at = i % head_size;
+      const int owner = at / kVector % kLanesPerRow;
+      const int e = at / kVector / kLanesPerRow * kVector + at % kVector;
       float value = 0;
 #pragma unroll
-      for (int w = 0; w < kDecodeWarps; ++w) value += warp_sums[w][head][at];
-      line_of(head)[element_at] = value;
+      for (int w = 0; w < kDecodeWarps; ++w) value += warp_sums[w][head][e * kPitch + owner];
+      line_of(head)[at] = value;
     }
     __syncthreads();
   }
@@ -195,19 +196,25 @@ __global__ void __launch_bounds__(kDecodeThreads)
   const int used = (visible_keys(a.offset, query, sizes.keys) + kSplit - 1) / kSplit;
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.y) * sizes.heads + head;
   const float* lines = a.partial + row * splits * (head_size + 2);
+  const auto numbers = [&](int s) { return lines + s * (head_size + 2) + head_size; };
   float largest = kMinusInfinity;
-  for (int s = 0; s < used; ++s) largest = fmaxf(largest, lines[s * (head_size + 2) + head_size]);
+  for (int s = 0; s < used; ++s) {
+    largest = fmaxf(largest, load_shared_by<kWarpSize>(numbers(s)));
+  }
+  float sum = 0;
+  for (int s = 0; s < used; ++s) {
+    const float factor = exp2_fast(load_shared_by<kWarpSize>(numbers(s)) - largest);
+    sum = fmaf(load_shared_by<kWarpSize>(numbers(s) + 1), factor, sum);
+  }
   auto* to = plain_rows<Element>(a.out, batch, head, head_size) + query * a.out.row;
-  for (int i = threadIdx.x; i < head_size; i += kDecodeThreads) {
+  for (int base = 0; base < head_size; base += kDecodeThreads) {
+    const int i = base + static_cast<int>(threadIdx.x);
     float value = 0;
-    float sum = 0;
     for (int s = 0; s < used; ++s) {
-      const float* line = lines + s * (head_size + 2);
-      const float factor = exp2_fast(line[head_size] - largest);
-      value = fmaf(line[i], factor, value);
-      sum = fmaf(line[head_size + 1], factor, sum);
+      const float factor = exp2_fast(load_shared_by<kWarpSize>(numbers(s)) - largest);
+      if (i < head_size) value = fmaf(lines[s * (head_size + 2) + i], factor, value);
     }
-    put_element(to + i, value / sum);
+    if (i < head_size) put_element(to + i, value / sum);
   }
 }
 

@@ -44,14 +44,20 @@ __device__ __forceinline__ float4 load_four(const __nv_bfloat16* from) {
   return {__uint_as_float(words.x << 16), __uint_as_float(words.x & 0xffff0000U),
           __uint_as_float(words.y << 16), __uint_as_float(words.y & 0xffff0000U)};
 }
+/// To global memory. Written as the instruction it is to be: the compiler takes a store of a vector
+/// apart where it finds the scalar ones of the other branch to share.
 __device__ __forceinline__ void store_four(float* to, const float4& value) {
-  *reinterpret_cast<float4*>(to) = value;
+  asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)),
+               "f"(value.x), "f"(value.y), "f"(value.z), "f"(value.w)
+               : "memory");
 }
 __device__ __forceinline__ void store_four(__nv_bfloat16* to, const float4& value) {
   const __nv_bfloat162 low = __floats2bfloat162_rn(value.x, value.y);
   const __nv_bfloat162 high = __floats2bfloat162_rn(value.z, value.w);
-  *reinterpret_cast<uint2*>(to) = {*reinterpret_cast<const unsigned*>(&low),
-                                   *reinterpret_cast<const unsigned*>(&high)};
+  asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(to)),
+               "r"(*reinterpret_cast<const unsigned*>(&low)),
+               "r"(*reinterpret_cast<const unsigned*>(&high))
+               : "memory");
 }
 
 template <int kHead, int kR, int kC>
