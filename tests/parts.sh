@@ -88,6 +88,20 @@ check_cuda() {
   [[ ${INGOT_REQUIRE_CUDA:-0} != 1 ]]
 }
 
+# gpusim is a project of its own; its libraries take the place of CUDA's in tests of label gpusim.
+build_gpusim() {
+  local options=(-G Ninja -DCMAKE_BUILD_TYPE=Release)
+  if command -v ccache >/dev/null; then
+    options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_C_COMPILER_LAUNCHER=ccache)
+  fi
+  cmake -S "$root/tests/gpusim" -B "$work/build/gpusim" "${options[@]}" \
+    >"$work/build/gpusim.configure.log" 2>&1 || {
+    tail -30 "$work/build/gpusim.configure.log" >&2
+    return 70
+  }
+  build gpusim
+}
+
 build_asan() {
   configure asan
   build asan

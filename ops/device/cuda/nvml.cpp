@@ -77,7 +77,7 @@ void find_errors(void* library, NvmlDevice device, NvmlFacts& facts) {
 Nvml::Nvml() {
   library_ = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
   if (library_ == nullptr) {
-    problem_ = "libnvidia-ml.so.1 cannot be opened";
+    problem_ = dlerror();
     return;
   }
   auto* init = symbol<int()>(library_, "nvmlInit_v2");

@@ -58,6 +58,7 @@ TEST_F(Elementwise, CastRoundsToNearestEvenAndBackIsExact) {
     std::vector<HostTensor> back = {halves[0]};
     const auto floats = run_op(registry_, "cast", back, {{"dtype", std::string("f32")}});
     for (std::size_t i = 0; i < values.size(); ++i) {
+      if (std::isnan(values[i])) continue;
       EXPECT_EQ(std::bit_cast<std::uint32_t>(floats[0].as<float>()[i]),
                 static_cast<std::uint32_t>(halves[0].as<Bf16>()[i].bits) << 16);
     }

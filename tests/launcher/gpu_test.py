@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""Training on GPUs beside training on the CPU, through the real command: the same losses within
+rounding, whatever the model, the ranks and what is recomputed; checkpoints and generation across
+devices; and the refusals. Run by tests/on_gpu.sh on real GPUs or simulated ones.
+
+    gpu_test.py INGOT MPIRUN KIND [unittest arguments]      KIND: gpu or gpusim
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+INGOT, MPIRUN, KIND = sys.argv[1:4]
+SIMULATED = KIND == "gpusim"
+ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+                   LC_ALL="C.UTF-8")
+LAUNCH = [MPIRUN, "--quiet", "--oversubscribe", "--bind-to", "none",
+          "--mca", "mpi_yield_when_idle", "1"]
+GPU_ERROR, REFUSED = 71, 72
+GPT = """\
+data: {train: text.h5}
+model: {layers: 2, width: 128, heads: 2, context: 32}
+batch: {micro: 1, global: 4}
+train: {steps: 4}
+schedule: {warmup: 2, steps: 4}
+optimizer: {learning_rate: 1e-3, ema: 0.9}
+log: {every: 1}
+"""
+LLAMA = ["model.norm=rmsnorm", "model.activation=swiglu", "model.positions=rope",
+         "model.bias=false", "model.kv_heads=1", "model.tied=false", "model.dropout=0.1",
+         "model.document_mask=true", "model.reset_positions=true"]
+MLP = """\
+data: {train: table.h5}
+model: {kind: mlp, activation: relu, hidden_layers: [24, 8], embedding: 5}
+batch: {micro: 16, global: 64}
+train: {steps: 6}
+schedule: {warmup: 2, steps: 6}
+optimizer: {learning_rate: 1e-2}
+evaluate: {every: 3}
+"""
+
+
+def ingot(ranks, *arguments, **environment):
+    """(exit code, everything printed); 0 ranks: without mpirun."""
+    prefix = [*LAUNCH, "-np", str(ranks)] if ranks > 0 else []
+    done = subprocess.run([*prefix, INGOT, *arguments], env={**ENVIRONMENT, **environment},
+                          text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, errors="replace", timeout=300, check=False)
+    return done.returncode, done.stdout
+
+
+def rows(run, key):
+    """step -> value of a key, of the rows of metrics.jsonl that have it."""
+    with open(f"runs/{run}/metrics.jsonl", encoding="utf-8") as file:
+        values = [json.loads(line) for line in file]
+    return {row["step"]: row[key] for row in values if key in row}
+
+
+def machine(name, text):
+    """A machine file for gpusim, as an environment."""
+    path = os.path.abspath(f"{name}.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return {"GPUSIM_MACHINE": path}
+
+
+class Prepared(unittest.TestCase):
+    """A folder with data sets and configurations, and ways to train there."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="ingot-gpu-")
+        os.chdir(cls.folder.name)
+        with open("text.txt", "w", encoding="utf-8") as file:
+            file.write("\n\n".join(f"Document {n} of a text that repeats itself, {n * n}."
+                                   for n in range(400)))
+        with open("table.csv", "w", encoding="utf-8") as file:
+            file.write("a,b,kind,label\n")
+            for n in range(800):
+                file.write(f"{n % 17},{n * n % 29},{'xyz'[n % 3]},{(n % 17 > 8) ^ (n % 3 == 0):d}\n")
+        for name, text in (("gpt", GPT), ("mlp", MLP)):
+            with open(f"{name}.yaml", "w", encoding="utf-8") as file:
+                file.write(text)
+        for arguments in (["text.txt", "text.h5"],
+                          ["table.csv", "table.h5", "--label", "label"]):
+            code, out = ingot(0, "data", "import", *arguments)
+            assert code == 0, out
+
+    @classmethod
+    def tearDownClass(cls):
+        os.chdir("/")
+        cls.folder.cleanup()
+
+    def train(self, ranks, run, device, *overrides, config="gpt.yaml", **environment):
+        code, out = ingot(ranks, "train", config, f"run.name={run}", f"device={device}",
+                          *overrides, **environment)
+        self.assertEqual(code, 0, out)
+        return out
+
+    def expect_close(self, found, expected, tolerance):
+        self.assertEqual(sorted(found), sorted(expected))
+        self.assertTrue(expected)
+        for step, value in expected.items():
+            self.assertLess(abs(found[step] / value - 1), tolerance, f"step {step}: {found[step]}"
+                            f" on GPUs, {value} on the CPU")
+
+    def compare(self, name, *overrides, config="gpt.yaml", tolerance=2e-5, ranks=(1, 2)):
+        """Trains on the CPU and on GPUs and compares losses and norms."""
+        self.train(1, f"{name}-cpu", "cpu", *overrides, config=config)
+        for count in ranks:
+            run = f"{name}-{count}"
+            with self.subTest(ranks=count):
+                self.train(count, run, "cuda", *overrides, config=config)
+                for key, factor in (("loss", 1), ("gradient_norm", 10), ("validation_loss", 1)):
+                    self.expect_close(rows(run, key), rows(f"{name}-cpu", key), factor * tolerance)
+
+
+class OnGpus(Prepared):
+    def test_gpt_in_f32(self):
+        self.compare("gpt-f32")
+
+    def test_gpt_in_bf16(self):
+        self.compare("gpt-bf16", "train.precision=bf16", tolerance=5e-3)
+
+    def test_llama_style_in_f32(self):
+        self.compare("llama-f32", *LLAMA, ranks=(2,))
+
+    def test_llama_style_in_bf16(self):
+        self.compare("llama-bf16", "train.precision=bf16", *LLAMA, tolerance=5e-3, ranks=(1,))
+
+    def test_mlp(self):
+        self.compare("mlp", config="mlp.yaml")
+        for key in ("auc", "average_precision"):
+            self.expect_close(rows("mlp-2", key), rows("mlp-cpu", key), 1e-3)
+
+    def test_other_optimizers(self):
+        for kind in ("sgd", "lion"):
+            self.compare(kind, f"optimizer.kind={kind}", "optimizer.learning_rate=1e-4",
+                         "train.steps=2", "schedule.steps=4", ranks=(1,))
+
+    def test_recomputation_changes_no_bit(self):
+        for precision in ("f32", "bf16"):
+            losses = []
+            for mode in ("none", "layer", "attention"):
+                run = f"recompute-{precision}-{mode}"
+                self.train(1, run, "cuda", f"model.recompute={mode}", "train.steps=2",
+                           f"train.precision={precision}", "model.dropout=0.1")
+                losses.append(rows(run, "loss"))
+            self.assertEqual(losses[1], losses[0])
+            self.assertEqual(losses[2], losses[0])
+
+    def test_a_run_repeats_its_bits(self):
+        for run in ("first", "second"):
+            self.train(2, run, "cuda", "train.steps=3", GPUSIM_SEED=str(len(run)),
+                       GPUSIM_DELAY="100")
+        self.assertEqual(rows("first", "loss"), rows("second", "loss"))
+
+    def test_a_checkpoint_goes_on_on_the_other_device(self):
+        self.train(1, "whole", "cpu", "checkpoint.every=2", "checkpoint.keep=0")
+        for first, second in (("cpu", "cuda"), ("cuda", "cpu")):
+            run = f"{first}-then-{second}"
+            self.train(2, run, first, "train.steps=2")
+            out = self.train(2, run, second)
+            self.assertIn("at step 2", out)
+            self.assertIn("another the numerics fingerprint", out)
+            self.expect_close(rows(run, "loss"), rows("whole", "loss"), 2e-5)
+        # Bits survive the way through a file and device memory.
+        self.train(1, "all-cuda", "cuda")
+        shutil.copytree("runs/cuda-then-cpu/checkpoints/step-00000002",
+                        "runs/resumed/checkpoints/step-00000002")
+        self.train(2, "resumed", "cuda")
+        self.train(2, "all-cuda-2", "cuda")
+        self.assertEqual(rows("resumed", "loss")[4], rows("all-cuda-2", "loss")[4])
+
+    def test_evaluates_and_generates_the_same(self):
+        self.train(1, "source", "cpu", "train.steps=4")
+        texts, losses = [], []
+        for device in ("cpu", "cuda"):
+            code, out = ingot(0, "generate", "runs/source", "--prompt", "Document 7 of",
+                              "--tokens", "12", "--temperature", "0", "--device", device)
+            self.assertEqual(code, 0, out)
+            texts.append(out)
+            code, out = ingot(0, "evaluate", "runs/source", "--device", device, "--average")
+            self.assertEqual(code, 0, out)
+            losses.append(float(re.search(r"loss ([\d.]+)", out).group(1)))
+        self.assertEqual(texts[0], texts[1])
+        self.assertAlmostEqual(losses[0], losses[1], delta=1e-4)
+
+    def test_names_the_device(self):
+        self.train(1, "named", "auto", "train.steps=1")
+        with open("runs/named/environment.json", encoding="utf-8") as file:
+            self.assertRegex(json.load(file)["device"], r"^cuda, GPU 0: .*sm_\d+")
+
+
+@unittest.skipUnless(SIMULATED, "machines are made up by gpusim")
+class Refusals(Prepared):
+    def refuse(self, code, pattern, text, *overrides, ranks=1, **environment):
+        found, out = ingot(ranks, "train", "gpt.yaml", "run.name=refused", "device=cuda", *overrides,
+                           **machine("refusing", text), **environment)
+        self.assertEqual(found, code, out)
+        self.assertRegex(out, pattern)
+        return out
+
+    def test_no_driver_and_an_old_one(self):
+        self.refuse(REFUSED, "no NVIDIA driver", "driver_version: 0\ndevices: [{count: 1}]\n")
+        self.refuse(REFUSED, r"supports CUDA 12\.4, .* runtime 13\.",
+                    "driver_version: 12040\ndevices: [{count: 1}]\n")
+
+    def test_no_gpu_and_fewer_than_ranks(self):
+        self.refuse(REFUSED, "shows no GPU", "devices: []\n")
+        self.refuse(REFUSED, "has 1 GPU for 2 ranks", "devices: [{count: 1}]\n", ranks=2)
+
+    def test_auto_takes_the_cpu_where_gpus_are_too_few(self):
+        out = self.train(2, "auto", "auto", "train.steps=1",
+                         **machine("one", "devices: [{count: 1}]\n"))
+        self.assertRegex(out, "device: cpu, since .* has 1 GPU for 2 ranks")
+
+    def test_gpus_that_are_not_dedicated(self):
+        strict = "environment.require_dedicated=strict"
+        self.refuse(REFUSED, "MIG", "devices: [{count: 1, mig: true}]\n", strict)
+        shared = "foreign_processes: 2\ndevices: [{count: 1}]\n"
+        self.refuse(REFUSED, "is used by 2 other processes", shared, strict)
+        out = self.train(1, "shared", "cuda", "train.steps=1", **machine("shared", shared))
+        self.assertIn("is used by 2 other processes", out)
+
+    def test_out_of_memory(self):
+        small = "devices: [{count: 1, memory: 24 MiB}]\n"
+        out = self.refuse(GPU_ERROR, "out of memory", small, "batch.micro=64", "batch.global=64")
+        self.assertRegex(out, r"\n  arena +\d+\.\d MiB")
+        fits = int(re.search(r"largest batch\.micro that fits is (\d+)", out).group(1))
+        self.assertGreater(fits, 0)
+        self.train(1, "fits", "cuda", f"batch.micro={fits}", f"batch.global={fits}",
+                   "train.steps=1", **machine("small", small))
+        self.refuse(GPU_ERROR, "out of memory", small, f"batch.micro={fits + 1}",
+                    f"batch.global={fits + 1}")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[4:]])
