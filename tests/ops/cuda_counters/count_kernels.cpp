@@ -4,9 +4,11 @@
 #include <cstdio>
 #include <functional>
 #include <map>
+#include <optional>
 #include <random>
 
 #include "ops/step_scalars.hpp"
+#include "tests/ops/cuda_counters/attention_cases.hpp"
 #include "tests/ops/run_op.hpp"
 
 namespace ingot::test {
@@ -16,6 +18,7 @@ struct Case {
   std::string op;
   std::vector<HostTensor> inputs;
   Attributes attributes;
+  std::optional<LeastBytes> least = {};  ///< where it is not what Op::cost states
 };
 
 std::mt19937& generator() {
@@ -181,6 +184,40 @@ void add_store_ops(Cases& cases) {
   };
 }
 
+void add_attention(Cases& cases, const AttentionUse& use) {
+  const Attributes attributes{
+      {"heads", use.heads}, {"kv_heads", use.kv_heads}, {"layer", std::int64_t{0}}};
+  const std::string name = "." + std::string(name_of(use.dtype)) + "." +
+                           std::to_string(use.head_size) + (use.documents ? ".documents" : "");
+  const auto documents = [=] { return use.documents ? documents_of(use) : HostTensor(); };
+  cases["attention" + name] = [=] {
+    return Case{"attention",
+                {random(use.dtype, use.packed()), documents()},
+                attributes,
+                least_of_forward(use)};
+  };
+  cases["attention_backward" + name] = [=] {
+    Case result{"attention_backward",
+                {random(use.dtype, use.out()), random(use.dtype, use.packed()),
+                 random(use.dtype, use.out()),
+                 random(DType::kF32, Shape{use.batch, use.heads, use.tokens}, 5, 6), documents()},
+                attributes,
+                least_of_backward(use)};
+    return result;
+  };
+  if (use.documents) return;
+  cases["attention_cached" + name] = [=] {
+    StepScalars step;
+    step.cache_length = use.tokens - 1;
+    return Case{"attention_cached",
+                {random(use.dtype, Shape{use.batch, 1, use.packed()[2]}),
+                 random(use.dtype, Shape{use.batch, 2, use.tokens, use.kv_heads * use.head_size}),
+                 HostTensor::of_struct(step)},
+                attributes,
+                least_of_decoding(use)};
+  };
+}
+
 Cases all_cases() {
   Cases cases;
   for (const DType dtype : {DType::kF32, DType::kBf16}) {
@@ -192,6 +229,11 @@ Cases all_cases() {
     add_lookups(cases, dtype, type);
   }
   add_store_ops(cases);
+  for (const DType dtype : {DType::kF32, DType::kBf16}) {
+    add_attention(cases, {.dtype = dtype});
+    add_attention(cases, {.dtype = dtype, .head_size = 128});
+    add_attention(cases, {.dtype = dtype, .documents = true});
+  }
   return cases;
 }
 
@@ -210,11 +252,12 @@ void run(const Case& chosen) {
     types += (types.empty() ? "" : ", ") + type.text();
   }
   const std::int64_t elements = (outputs.empty() ? input_types : output_types).back().count();
+  const LeastBytes least = chosen.least.value_or(LeastBytes{cost.bytes_read, cost.bytes_written});
   std::printf(
       "{\"op\": \"%s\", \"types\": \"%s\", \"read\": %lld, \"written\": %lld, "
-      "\"elements\": %lld}\n",
-      chosen.op.c_str(), types.c_str(), static_cast<long long>(cost.bytes_read),
-      static_cast<long long>(cost.bytes_written),
+      "\"matrix_flops\": %.0f, \"elements\": %lld}\n",
+      chosen.op.c_str(), types.c_str(), static_cast<long long>(least.read),
+      static_cast<long long>(least.written), cost.matrix_flops,
       static_cast<long long>(std::max(elements, input_types[0].count())));
 }
 
