@@ -110,9 +110,10 @@ void AddressSpace::release(Allocation& block) {
   std::lock_guard lock(s.mutex);
   if (!block.live.exchange(false)) return;
   if (block.kind == MemoryKind::kRegistered) {
-    auto* left = new std::vector<Allocation*>(*s.registered.load());
-    left->erase(std::remove(left->begin(), left->end(), &block), left->end());
-    s.registered.store(left, std::memory_order_release);
+    std::vector<Allocation*> left = *s.registered.load();
+    std::erase(left, &block);
+    s.publish_registered(std::move(left));
+    s.unregistered.push_back(&block);
     return;
   }
   if (block.kind == MemoryKind::kDevice) s.used[block.device] -= block.bytes;
@@ -165,13 +166,13 @@ Allocation* AddressSpace::register_host(void* data, std::uint64_t bytes, int dev
   block->device = device;
   block->host = static_cast<std::byte*>(data);
   block->label = "memory given to cudaHostRegister";
-  const auto* old = s.registered.load();
-  auto* all = old != nullptr ? new std::vector<Allocation*>(*old) : new std::vector<Allocation*>;
+  std::vector<Allocation*> all;
+  if (const auto* old = s.registered.load()) all = *old;
   auto place = std::upper_bound(
-      all->begin(), all->end(), block,
+      all.begin(), all.end(), block,
       [](const Allocation* a, const Allocation* b) { return a->begin < b->begin; });
-  all->insert(place, block);
-  s.registered.store(all, std::memory_order_release);
+  all.insert(place, block);
+  s.publish_registered(std::move(all));
   return block;
 }
 

@@ -9,17 +9,25 @@
 
 namespace gpusim {
 
-AllocationIndex::AllocationIndex() {
-  void* memory = mmap(nullptr, kRegions * sizeof(Entry), PROT_READ | PROT_WRITE,
+namespace {
+
+/// Zeroed pages outside the heap: tagged pointers would look like leaks to a sanitizer.
+void* pages(std::uint64_t bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
-  regions_ = static_cast<Entry*>(memory);
+  return memory;
 }
+
+}  // namespace
+
+AllocationIndex::AllocationIndex()
+    : regions_(static_cast<Entry*>(pages(kRegions * sizeof(Entry)))) {}
 
 AllocationIndex::Entry* AllocationIndex::leaf_of(std::uint64_t region) {
   std::uintptr_t entry = regions_[region].load(std::memory_order_relaxed);
   if ((entry & kLeafTag) != 0) return reinterpret_cast<Entry*>(entry - kLeafTag);
-  Entry* leaf = new Entry[kPages];
+  auto* leaf = static_cast<Entry*>(pages(kPages * sizeof(Entry)));
   for (std::uint64_t page = 0; page < kPages; ++page) {
     leaf[page].store(entry, std::memory_order_relaxed);
   }

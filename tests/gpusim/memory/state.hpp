@@ -36,8 +36,15 @@ struct AddressSpace::State {
   std::map<std::uint64_t, Allocation*> blocks;  ///< by begin; live and freed ones
   std::deque<Allocation*> freed;                ///< oldest first: reused when addresses run out
   std::map<int, std::uint64_t> used;            ///< bytes per device
-  /// Registered host memory, sorted by begin; replaced as a whole, old versions are kept.
+  /// Registered host memory, sorted by begin. Replaced as a whole: a reader may hold an old one.
   std::atomic<const std::vector<Allocation*>*> registered{nullptr};
+  std::deque<std::vector<Allocation*>> registered_versions;
+  std::deque<Allocation*> unregistered;
+
+  void publish_registered(std::vector<Allocation*> list) {
+    registered_versions.push_back(std::move(list));
+    registered.store(&registered_versions.back(), std::memory_order_release);
+  }
 
   /// A fresh range of addresses, a multiple of kBlockAlignment; 0 with all in use.
   std::uint64_t take_addresses(std::uint64_t bytes);

@@ -32,21 +32,35 @@ Problems& problems() {
 int owner_process = 0;  // a forked child ends without reports of its parent's work
 
 int status_at_exit = 0;  // what the program gave to exit()
+bool status_known = false;
+bool unloading = false;
 
-__attribute__((constructor)) void remember_process() {
-  owner_process = getpid();
-  on_exit([](int status, void*) { status_at_exit = status; }, nullptr);
-}
-
-/// Runs behind the program's own exit handlers and static objects, which may still free memory.
-/// The libraries are never unloaded (-z nodelete), so this is the end of the process.
-__attribute__((destructor)) void at_end() {
-  if (getpid() != owner_process) return;
+void end_process() {
   report::finish();
   if (problems_reported() > 0 && options().on_problem == Options::OnProblem::kExit) {
     std::fflush(nullptr);
     _exit(report::kProblemExitStatus);
   }
+}
+
+/// The end is the later of two calls, so that the program's exit handlers and static objects have
+/// freed what they hold: where the library was there from the start, destructors of libraries run
+/// before this handler; where it came with a plugin, behind it. It is never unloaded before that
+/// (-z nodelete).
+void on_exit_status(int status, void*) {
+  status_at_exit = status;
+  status_known = true;
+  if (unloading && getpid() == owner_process) end_process();
+}
+
+__attribute__((constructor)) void remember_process() {
+  owner_process = getpid();
+  on_exit(on_exit_status, nullptr);
+}
+
+__attribute__((destructor)) void on_unload() {
+  unloading = true;
+  if (status_known && getpid() == owner_process) end_process();
 }
 
 }  // namespace
