@@ -102,6 +102,11 @@ build_gpusim() {
   build gpusim
 }
 
+# The simulator's own tests: units, ordinary CUDA programs, and programs with planted bugs.
+run_gpusim() {
+  ctest --test-dir "$work/build/gpusim" -j "$cores" --output-on-failure "$@" | tail -40
+}
+
 build_asan() {
   configure asan
   build asan
@@ -138,7 +143,7 @@ build_fuzzers() {
   local options=()
   if command -v ccache >/dev/null; then options=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
   cmake -S "$root" -B "$work/build/fuzz" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-    -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14 -DINGOT_FUZZ=ON \
+    -DCMAKE_C_COMPILER=clang-14 -DCMAKE_CXX_COMPILER=clang++-14 -DINGOT_FUZZ=ON -DINGOT_CUDA=off \
     "${options[@]}" >"$work/build/fuzz.configure.log" 2>&1 || {
     tail -30 "$work/build/fuzz.configure.log" >&2
     return 70

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # The CI suite: installs what is missing, builds, and runs every test. Parts and their budgets of
-# minutes on two cores, below 40 in all:
+# minutes on two cores, about 40 in all:
 #
 #   structure  1   arrows between folders, lengths, clang-format
-#   release   10   build       tests  7   every ctest: units, mpi, golden curves, examples in short
+#   release   12   build, with the CUDA module where a CUDA Toolkit is
+#   gpusim    10   the CUDA simulator and its own tests
+#   tests     12   every ctest: units, mpi, golden curves, examples in short, CUDA in the simulator
 #   asan       9   AddressSanitizer and UBSan: build, unit tests, a 2-rank smoke run
 #   tsan       6   ThreadSanitizer on streams and pools and the collectives
 #   fuzz       6   20 s per fuzzer
@@ -19,13 +21,13 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/parts.sh"
 cd "$root"
 
 parts=("$@")
-((${#parts[@]})) || parts=(structure release tests asan tsan fuzz)
+((${#parts[@]})) || parts=(structure release gpusim tests asan tsan fuzz)
 for name in "${parts[@]}"; do
   case "$name" in
-    structure | release | tests | asan | tsan | fuzz) ;;
-    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 0 ;;
+    structure | release | gpusim | tests | asan | tsan | fuzz) ;;
+    -h | --help) sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 0 ;;
     *)
-      echo "run.sh: no part '$name'; parts: structure release tests asan tsan fuzz" >&2
+      echo "run.sh: no part '$name'; parts: structure release gpusim tests asan tsan fuzz" >&2
       exit 64
       ;;
   esac
@@ -36,10 +38,14 @@ for name in "${parts[@]}"; do
   case "$name" in
     structure) part "structure" 1 check_structure ;;
     release)
-      part "release build" 10 build_release
+      part "release build" 12 build_release
       part "cuda module" 1 check_cuda
       ;;
-    tests) part "all tests" 7 run_release -LE structure ;;
+    gpusim)
+      part "gpusim build" 9 build_gpusim
+      part "gpusim tests" 2 run_gpusim
+      ;;
+    tests) part "all tests" 12 run_release -LE structure ;;
     asan)
       part "asan build" 5 build_asan
       part "asan unit tests" 3 run_asan_units
