@@ -57,9 +57,9 @@ struct Sums {
   const std::int32_t* samples;  ///< [count], in the order of keys
   Range* ranges;                ///< [rows]
   float* partials;              ///< [windows, 2, width]
-  std::int64_t count;
+  int count;
   std::int64_t rows;
-  std::int64_t width;
+  int width;
   const T* from;
   Divisor group;
   std::int64_t stride;
@@ -71,33 +71,61 @@ struct Sums {
 __global__ void __launch_bounds__(kThreads)
     find_ranges_kernel(const std::int32_t* keys, std::int64_t count, std::int64_t rows,
                        Range* ranges) {
-  for (std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; i < count;
-       i += std::int64_t{gridDim.x} * kThreads) {
-    const std::int32_t key = keys[i];
-    if (key >= rows) continue;
-    if (i == 0 || keys[i - 1] != key) ranges[key].begin = static_cast<std::int32_t>(i);
-    if (i == count - 1 || keys[i + 1] != key) ranges[key].end = static_cast<std::int32_t>(i + 1);
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  for (std::int64_t first = std::int64_t{blockIdx.x} * kThreads; first < count;
+       first += std::int64_t{gridDim.x} * kThreads) {
+    const std::int64_t i = first + threadIdx.x;
+    // No key is -1: beyond the ends, neighbours differ.
+    const std::int32_t key = i < count ? keys[i] : -1;
+    std::int32_t before = __shfl_up_sync(kWholeWarp, key, 1);
+    std::int32_t after = __shfl_down_sync(kWholeWarp, key, 1);
+    if (lane == 0) before = i == 0 || i > count ? -1 : keys[i - 1];
+    if (lane == 31) after = i + 1 < count ? keys[i + 1] : -1;
+    if (key < 0 || key >= rows) continue;
+    if (before != key) ranges[key].begin = static_cast<std::int32_t>(i);
+    if (after != key) ranges[key].end = static_cast<std::int32_t>(i + 1);
   }
 }
 
-/// sum += columns [c, c + N) of the vectors of places [begin, end), in this order. Called by whole
-/// warps: a lane reads the place of one sample for all. Lanes with c beyond the width read nothing.
+/// The threads in x that share a row or window: a block's, or for narrow tables a power of two of a
+/// warp's lanes, the warp's other lanes having others. Teams of a warp may go different ways.
+struct Team {
+  int size;       ///< lanes that exchange values, at most 32
+  int lane;       ///< among them
+  unsigned mask;  ///< of the warp's lanes
+
+  __device__ Team() {
+    size = min(static_cast<int>(blockDim.x), 32);
+    lane = static_cast<int>(threadIdx.x) % size;
+    const int in_warp = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x) % 32;
+    mask = (kWholeWarp >> (32 - size)) << (in_warp - lane);
+  }
+  template <typename V>
+  __device__ V broadcast(V value, int from) const {
+    return __shfl_sync(mask, value, from, size);
+  }
+  __device__ Range broadcast(Range range, int from) const {
+    return {broadcast(range.begin, from), broadcast(range.end, from)};
+  }
+};
+
+/// sum += columns [c, c + N) of the vectors of places [begin, end), in this order. A lane reads the
+/// place of one sample for the team. Lanes with c beyond the width read nothing.
 template <int N, typename T>
-__device__ inline void add_places(const Sums<T>& sums, std::int64_t begin, std::int64_t end,
-                                  std::int64_t c, float (&sum)[N]) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  for (std::int64_t first = begin; first < end; first += 32) {
-    const int here = static_cast<int>(min(end - first, std::int64_t{32}));
+__device__ inline void add_places(const Sums<T>& sums, const Team& team, int begin, int end, int c,
+                                  float (&sum)[N]) {
+  for (int first = begin; first < end; first += team.size) {
+    const int here = min(end - first, team.size);
     std::int64_t own = 0;
-    if (lane < here) {
-      const auto sample = static_cast<std::uint32_t>(sums.samples[first + lane]);
+    if (team.lane < here) {
+      const auto sample = static_cast<std::uint32_t>(sums.samples[first + team.lane]);
       const std::uint32_t major = sums.group.divide(sample);
       const std::uint32_t minor = sample - major * sums.group.value();
-      own = major * sums.stride + minor * sums.width;
+      own = major * sums.stride + minor * std::int64_t{sums.width};
     }
 #pragma unroll 4
     for (int k = 0; k < here; ++k) {
-      const std::int64_t at = __shfl_sync(kWholeWarp, own, k);
+      const std::int64_t at = team.broadcast(own, k);
       if (c >= sums.width) continue;
       float values[N];
       load_floats(sums.from + at + c, values);
@@ -107,79 +135,88 @@ __device__ inline void add_places(const Sums<T>& sums, std::int64_t begin, std::
   }
 }
 
-__device__ inline Range range_of(const Range* ranges, std::int64_t row) {
-  Range range{0, 0};
-  if (threadIdx.x % 32 == 0) range = ranges[row];
-  range.begin = __shfl_sync(kWholeWarp, range.begin, 0);
-  range.end = __shfl_sync(kWholeWarp, range.end, 0);
-  return range;
-}
-
-/// Block (x over columns, y over windows). x is a multiple of 32.
+/// Block (x over columns, y over windows).
 template <int N, typename T>
 __global__ void __launch_bounds__(kThreads, 4) sum_windows_kernel(const Sums<T> sums) {
-  const std::int64_t windows = (sums.count + kWindow - 1) / kWindow;
-  const std::int64_t window = std::int64_t{blockIdx.x} * blockDim.y + threadIdx.y;
-  if (window >= windows) return;
-  const std::int64_t first = window * kWindow;
-  const std::int64_t end = min(first + kWindow, sums.count);
+  const Team team;
+  const auto window = static_cast<int>(blockIdx.x * blockDim.y + threadIdx.y);
+  const int first = window * kWindow;
+  if (first >= sums.count) return;
+  const int end = min(first + kWindow, sums.count);
   for (int slot = 0; slot < 2; ++slot) {
-    std::int32_t key = 0;
-    if (threadIdx.x % 32 == 0) key = sums.keys[slot == 0 ? first : end - 1];
-    key = __shfl_sync(kWholeWarp, key, 0);
-    if (key >= sums.rows) continue;
-    const Range range = range_of(sums.ranges, key);
+    Range range{0, 0};
+    if (team.lane == 0) {
+      const std::int32_t key = sums.keys[slot == 0 ? first : end - 1];
+      if (key < sums.rows) range = sums.ranges[key];
+    }
+    range = team.broadcast(range, 0);
     if (range.end - range.begin <= kWindow || (slot == 1 && range.begin <= first)) continue;
-    float* to = sums.partials + (window * 2 + slot) * sums.width;
-    for (std::int64_t begin = 0; begin < sums.width; begin += std::int64_t{blockDim.x} * N) {
-      const std::int64_t c = begin + threadIdx.x * N;
+    float* to = sums.partials + (std::int64_t{window} * 2 + slot) * sums.width;
+    for (int base = 0; base < sums.width; base += static_cast<int>(blockDim.x) * N) {
+      const int c = base + static_cast<int>(threadIdx.x) * N;
       float sum[N] = {};
-      add_places(sums, max(first, std::int64_t{range.begin}), min(end, std::int64_t{range.end}), c,
-                 sum);
+      add_places(sums, team, max(first, range.begin), min(end, range.end), c, sum);
       if (c < sums.width) store_floats(to + c, sum);
     }
   }
 }
 
-/// Block (x over columns, y over rows). x is a multiple of 32.
+/// Block (x over columns, y over groups of `row_group` rows, at most a team's lanes: a lane reads
+/// the range of one row for the team).
 template <int N, typename T>
-__global__ void __launch_bounds__(kThreads, 4) sum_rows_kernel(const Sums<T> sums) {
-  for (std::int64_t row = std::int64_t{blockIdx.x} * blockDim.y + threadIdx.y; row < sums.rows;
-       row += std::int64_t{gridDim.x} * blockDim.y) {
-    const Range range = range_of(sums.ranges, row);
-    if (range.begin == range.end && sums.accumulate) continue;
-    float* to = sums.to + row * sums.width;
-    for (std::int64_t begin = 0; begin < sums.width; begin += std::int64_t{blockDim.x} * N) {
-      const std::int64_t c = begin + threadIdx.x * N;
-      float sum[N] = {};
-      if (sums.accumulate && c < sums.width) load_floats(to + c, sum);
-      if (range.end - range.begin <= kWindow) {
-        add_places(sums, range.begin, range.end, c, sum);
-      } else if (c < sums.width) {
-        for (std::int64_t window = range.begin / kWindow; window * kWindow < range.end; ++window) {
-          const int slot = window * kWindow < range.begin ? 1 : 0;
-          float part[N];
-          load_floats(sums.partials + (window * 2 + slot) * sums.width + c, part);
+__global__ void __launch_bounds__(kThreads, 4) sum_rows_kernel(const Sums<T> sums, int row_group) {
+  const Team team;
+  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.y * row_group;
+  for (std::int64_t group = (std::int64_t{blockIdx.x} * blockDim.y + threadIdx.y) * row_group;
+       group < sums.rows; group += stride) {
+    const int here = static_cast<int>(min(std::int64_t{row_group}, sums.rows - group));
+    Range own{0, 0};
+    if (team.lane < here) own = sums.ranges[group + team.lane];
+    for (int r = 0; r < here; ++r) {
+      const Range range = team.broadcast(own, r);
+      if (range.begin == range.end && sums.accumulate) continue;
+      float* to = sums.to + (group + r) * sums.width;
+      for (int base = 0; base < sums.width; base += static_cast<int>(blockDim.x) * N) {
+        const int c = base + static_cast<int>(threadIdx.x) * N;
+        float sum[N] = {};
+        if (sums.accumulate && c < sums.width) load_floats(to + c, sum);
+        if (range.end - range.begin <= kWindow) {
+          add_places(sums, team, range.begin, range.end, c, sum);
+        } else if (c < sums.width) {
+          for (int window = range.begin / kWindow; window * kWindow < range.end; ++window) {
+            const int slot = window * kWindow < range.begin ? 1 : 0;
+            float part[N];
+            load_floats(sums.partials + (std::int64_t{window} * 2 + slot) * sums.width + c, part);
 #pragma unroll
-          for (int i = 0; i < N; ++i) sum[i] += part[i];
+            for (int i = 0; i < N; ++i) sum[i] += part[i];
+          }
         }
+        if (c < sums.width) store_floats(to + c, sum);
       }
-      if (c < sums.width) store_floats(to + c, sum);
     }
   }
 }
 
 template <int N, typename T>
 void sum_as(const CudaLaunch& launch, const Sums<T>& sums) {
-  const auto across = static_cast<unsigned>(
-      std::min<std::int64_t>(kThreads, (pieces_of(sums.width, N) + 31) / 32 * 32));
+  const std::int64_t vectors = pieces_of(sums.width, N);
+  unsigned across = 1;
+  if (vectors <= 16) {
+    while (across < vectors) across *= 2;
+  } else {
+    across = static_cast<unsigned>(std::min<std::int64_t>(kThreads, (vectors + 31) / 32 * 32));
+  }
   const dim3 block(across, kThreads / across);
   if (sums.count > kWindow) {
     const auto blocks = static_cast<unsigned>(pieces_of(pieces_of(sums.count, kWindow), block.y));
     sum_windows_kernel<N><<<blocks, block, 0, launch.stream>>>(sums);
   }
-  sum_rows_kernel<N>
-      <<<launch.blocks(pieces_of(sums.rows, block.y), 16), block, 0, launch.stream>>>(sums);
+  // Ranges of eight rows fill sectors, where that leaves enough work for all multiprocessors.
+  const std::int64_t most = std::min<std::int64_t>(8, across);
+  const auto row_group = static_cast<int>(std::clamp<std::int64_t>(
+      sums.rows / (std::int64_t{8} * launch.multiprocessors * block.y), 1, most));
+  const std::int64_t pieces = pieces_of(sums.rows, std::int64_t{row_group} * block.y);
+  sum_rows_kernel<N><<<launch.blocks(pieces, 16), block, 0, launch.stream>>>(sums, row_group);
 }
 
 }  // namespace
@@ -228,9 +265,9 @@ void IndexSumKernels<T>::run(const CudaLaunch& launch, const Arguments& argument
                      ints(layout.samples[to]),
                      ranges,
                      reinterpret_cast<float*>(memory + layout.partials),
-                     count,
+                     static_cast<int>(count),
                      arguments.rows,
-                     arguments.width,
+                     static_cast<int>(arguments.width),
                      arguments.from,
                      Divisor(arguments.group),
                      arguments.stride,

@@ -57,7 +57,7 @@ __device__ inline void write_column_sums(const float (&sums)[K][N], float* stage
 #pragma unroll
           for (int i = 0; i < kPart; ++i) values[i] += before[i];
         }
-        store_floats(at, values);
+        store_floats_shared(at, values);
       }
     }
   };
@@ -101,7 +101,7 @@ __global__ void __launch_bounds__(kWarp ? 32 * kNormBackwardWarps : kNormBackwar
   Vector gamma[kWarp ? 1 : K];
   if constexpr (kWarp) {
     for (int v = static_cast<int>(threadIdx.x); v < vectors; v += 32 * kNormBackwardWarps) {
-      Vector::load(norm.gamma + v * N).store(parameters + v * N);
+      Vector::load(norm.gamma + v * N).store_shared(parameters + v * N);
     }
     __syncthreads();
   } else {

@@ -42,9 +42,9 @@ __global__ void __launch_bounds__(kWarp ? 32 * kNormWarps : kNormThreads)
   Vector beta[kWarp ? 1 : K];
   if constexpr (kWarp) {
     for (int v = static_cast<int>(threadIdx.x); v < vectors; v += 32 * kNormWarps) {
-      Vector::load(norm.gamma + v * N).store(parameters + v * N);
+      Vector::load(norm.gamma + v * N).store_shared(parameters + v * N);
       const Vector own = norm.beta == nullptr ? Vector::zero() : Vector::load(norm.beta + v * N);
-      own.store(parameters + (32 * K + v) * N);
+      own.store_shared(parameters + (32 * K + v) * N);
     }
     __syncthreads();
   } else {

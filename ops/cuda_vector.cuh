@@ -4,6 +4,7 @@
 // eight bf16) where addresses allow it, single elements where they do not.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "ops/base/bf16.hpp"
@@ -53,15 +54,33 @@ struct Packed {
     return packed;
   }
 
+  /// To global memory. Written as the instruction it is to be: the compiler takes a store of a
+  /// vector apart, and where a loop advances the pointer it does not put it together again.
   __device__ void store(T* to) const {
+    const std::size_t address = __cvta_generic_to_global(to);
     if constexpr (kBytes == 16) {
-      *reinterpret_cast<uint4*>(to) = make_uint4(words[0], words[1], words[2], words[3]);
+      asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(address), "r"(words[0]),
+                   "r"(words[1]), "r"(words[2]), "r"(words[3])
+                   : "memory");
     } else if constexpr (kBytes == 8) {
-      *reinterpret_cast<uint2*>(to) = make_uint2(words[0], words[1]);
-    } else if constexpr (kBytes == 4) {
-      *reinterpret_cast<std::uint32_t*>(to) = words[0];
+      asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(address), "r"(words[0]), "r"(words[1])
+                   : "memory");
     } else {
-      *reinterpret_cast<std::uint16_t*>(to) = static_cast<std::uint16_t>(words[0]);
+      store_word(to);
+    }
+  }
+  /// To shared memory.
+  __device__ void store_shared(T* to) const {
+    const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
+    if constexpr (kBytes == 16) {
+      asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(words[0]),
+                   "r"(words[1]), "r"(words[2]), "r"(words[3])
+                   : "memory");
+    } else if constexpr (kBytes == 8) {
+      asm volatile("st.shared.v2.b32 [%0], {%1, %2};" ::"r"(address), "r"(words[0]), "r"(words[1])
+                   : "memory");
+    } else {
+      store_word(to);
     }
   }
 
@@ -102,6 +121,15 @@ struct Packed {
       }
     }
   }
+
+ private:
+  __device__ void store_word(T* to) const {
+    if constexpr (kBytes == 4) {
+      *reinterpret_cast<std::uint32_t*>(to) = words[0];
+    } else {
+      *reinterpret_cast<std::uint16_t*>(to) = static_cast<std::uint16_t>(words[0]);
+    }
+  }
 };
 
 template <int N, typename T>
@@ -111,6 +139,10 @@ __device__ inline void load_floats(const T* from, float (&values)[N]) {
 template <int N, typename T>
 __device__ inline void store_floats(T* to, const float (&values)[N]) {
   Packed<T, N>::of(values).store(to);
+}
+template <int N, typename T>
+__device__ inline void store_floats_shared(T* to, const float (&values)[N]) {
+  Packed<T, N>::of(values).store_shared(to);
 }
 template <typename T>
 __device__ inline float load_float(const T* from) {

@@ -148,7 +148,7 @@ __global__ void __launch_bounds__(kLongestBlock)
         columns,
         [&](int c) {
           const auto vector = Packed<T, N>::load(x + c);
-          vector.store(kept + c);
+          vector.store_shared(kept + c);
           float logits[N];
           vector.unpack(logits);
 #pragma unroll

@@ -63,7 +63,8 @@ constexpr int kFinishThreads = 1024;
 
 __global__ void __launch_bounds__(kFinishThreads)
     finish_norm_kernel(const double* partials, std::int64_t count, StepScalars* step) {
-  __shared__ Exact of_warp[kFinishThreads / 32];
+  __shared__ double values[kFinishThreads / 32];
+  __shared__ double errors[kFinishThreads / 32];
   Exact sum{0, 0};
 #pragma unroll 4
   for (std::int64_t i = threadIdx.x; i < count; i += kFinishThreads) sum = add(sum, partials[i]);
@@ -78,10 +79,13 @@ __global__ void __launch_bounds__(kFinishThreads)
     return own;
   };
   sum = reduce(sum);
-  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = sum;
+  if (threadIdx.x % 32 == 0) {
+    values[threadIdx.x / 32] = sum.value;
+    errors[threadIdx.x / 32] = sum.error;
+  }
   __syncthreads();
   if (threadIdx.x >= 32) return;
-  sum = reduce(of_warp[threadIdx.x]);
+  sum = reduce({values[threadIdx.x], errors[threadIdx.x]});
   if (threadIdx.x != 0) return;
 
   const double counted = step->counted;

@@ -38,12 +38,12 @@ __global__ void __launch_bounds__(kThreads, 4)
                 Divisor head_vectors) {
   using Place = AnglePlace<N>;
   extern __shared__ float4 angle_memory[];
-  __shared__ double shared_turns[kRopePairs];
+  __shared__ double shared_turns[kRopePairs];  // in the order of places
   const int half = arguments.head_size / 2;
   auto* cosines = reinterpret_cast<float*>(angle_memory);  // [kTokens, half]
   float* sines = cosines + kTokens * half;
   for (int i = static_cast<int>(threadIdx.x); i < half; i += kThreads) {
-    shared_turns[i] = turns.of_pair[i];
+    shared_turns[i] = turns.of_pair[Place::pair_at(i, half)];
   }
   __syncthreads();
   const std::int64_t width =
@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(kThreads, 4)
       if (threadIdx.x % 32 == 0) index = arguments.positions[first + token];
       const auto position = static_cast<double>(__shfl_sync(0xffffffffU, index, 0));
       for (int at = static_cast<int>(threadIdx.x); at < half; at += kThreads) {
-        const double turn = position * shared_turns[Place::pair_at(at, half)];
+        const double turn = position * shared_turns[at];
         const auto fraction = static_cast<float>(turn - rint(turn));
         sincospif(2.0F * fraction, sines + token * half + at, cosines + token * half + at);
       }
