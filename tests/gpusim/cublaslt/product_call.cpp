@@ -184,6 +184,26 @@ Product product_of(const ProductCall& call, std::int64_t batch) {
   return product;
 }
 
+/// Tiles of D are written while others still read A and B. Only matrices without gaps are looked
+/// at: interleaved ones, as of attention heads, share ranges but no elements.
+void check_overlap(const std::string& name, const std::vector<Region>& regions) {
+  const auto dense = [](const Region& region) {
+    return region.runs == 1 || region.stride == region.bytes;
+  };
+  for (const Region& d : regions) {
+    if (d.what != "D" || !dense(d)) continue;
+    for (const Region& other : regions) {
+      if (other.written || other.what == "C" || other.what == "D" || !dense(other)) continue;
+      const auto end = [](const Region& region) {
+        return region.address + static_cast<std::uint64_t>(region.bytes * region.runs);
+      };
+      if (d.address < end(other) && other.address < end(d)) {
+        report_problem("overlap", name + ": D lies in the memory of " + other.what);
+      }
+    }
+  }
+}
+
 std::string shape_text(const ProductCall& call) {
   std::string text = "m " + std::to_string(call.m) + " n " + std::to_string(call.n) + " k " +
                      std::to_string(call.k);
@@ -198,7 +218,9 @@ cublasStatus_t enqueue_product(cudaStream_t stream, const ProductCall& call) {
   const std::string name = call.name + " (" + detail + ")";
   const int device = cudart::stream_device(stream);
   const bool indirect = call.a.pointers || call.b.pointers || call.c.pointers || call.d.pointers;
-  return enqueue(stream, call.name, detail, direct_regions(call), [call, name, device, indirect] {
+  std::vector<Region> regions = direct_regions(call);
+  check_overlap(name, regions);
+  const auto work = [call, name, device, indirect] {
     std::vector<Region> pointed;
     if (indirect) {
       for (std::int64_t batch = 0; batch < call.batch; ++batch) {
@@ -215,7 +237,8 @@ cublasStatus_t enqueue_product(cudaStream_t stream, const ProductCall& call) {
     for (std::int64_t batch = 0; batch < call.batch; ++batch) compute(product_of(call, batch));
     mark_written(pointed);
     return Fault::kNone;
-  });
+  };
+  return enqueue(stream, call.name, detail, std::move(regions), work);
 }
 
 }  // namespace gpusim::blas

@@ -325,11 +325,11 @@ TEST_F(Matmul, AlgorithmsCanBeBuiltFromTheirIds) {
 }
 
 TEST_F(Matmul, RefusesWrongArguments) {
-  const DeviceArray x(Element::kF32, 4096, 1);
+  const DeviceArray x(Element::kF32, 4096, 1), y(Element::kF32, 4096, 2);
   const Layout square(Element::kF32, 32, 32, 32), wide(Element::kF32, 32, 16, 32);
   const Layout narrow(Element::kF32, 32, 32, 31);
   const auto multiply = [&](const Layout& la, const Layout& lb, const Layout& ld) {
-    return run(x.data(), la, x.data(), lb, x.data(), ld, x.data(), ld);
+    return run(x.data(), la, x.data(), lb, y.data(), ld, y.data(), ld);
   };
   EXPECT_EQ(multiply(square, square, square), CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(multiply(wide, square, square), CUBLAS_STATUS_INVALID_VALUE) << "depths differ";

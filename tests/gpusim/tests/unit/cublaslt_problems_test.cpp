@@ -104,6 +104,20 @@ TEST(Problems, ProductsOfTwoStreamsNeedAnEventBetweenThem) {
   EXPECT_EQ(cudaStreamDestroy(second), cudaSuccess);
 }
 
+TEST(Problems, AResultInTheMemoryOfAnOperandIsReported) {
+  const DeviceArray x(Element::kF32, 2 * kSize * kSize, 1);
+  const std::string text = reported(
+      [&] {
+        ASSERT_EQ(multiply(x.data(), x.floats() + kSize * kSize, x.floats() + kSize),
+                  CUBLAS_STATUS_SUCCESS);
+        ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+      },
+      2);
+  EXPECT_NE(text.find("overlap: cublasLtMatmul (m 32 n 32 k 32): D lies in the memory of A"),
+            std::string::npos)
+      << text;
+}
+
 /// In a process of its own, since the error stays.
 [[noreturn]] void multiply_beyond_the_end() {
   const DeviceArray x(Element::kF32, kSize * kSize, 1), half(Element::kF32, kSize * kSize / 2);
