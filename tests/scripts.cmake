@@ -11,6 +11,11 @@ if(DEBIAN_PYTHON)
   set_tests_properties(structure.arrows structure.arrows_check_finds_violations
     PROPERTIES LABELS "structure" TIMEOUT 60)
 endif()
+if(DEBIAN_PYTHON AND TARGET ingot_cuda)
+  # Not of label structure: it needs the module built.
+  add_test(NAME cuda.kernels_spill_no_registers COMMAND ${DEBIAN_PYTHON}
+    ${PROJECT_SOURCE_DIR}/tests/structure/check_spills.py ${PROJECT_BINARY_DIR}/ops/device/cuda)
+endif()
 if(CLANG_FORMAT)
   add_test(NAME structure.format COMMAND ${PROJECT_SOURCE_DIR}/tests/structure/check_format.sh)
   set_tests_properties(structure.format PROPERTIES LABELS "structure" TIMEOUT 120)
