@@ -4,11 +4,11 @@
     cuda_counters.py --program COUNT_KERNELS --module LIBINGOT_CUDA --gpusim FOLDER
                      [--reports FOLDER] [--only TEXT] (--check TABLE | --write TABLE)
 
-Every case of count_kernels runs in a process of its own, so that the counters of gpusim's report are
-those of the case. --check fails where a limit is broken or where the table's counted columns are not
-what is counted now; --write writes the table. --reports names a build folder of the module for sm_80,
-sm_90 and sm_100, whose .ptxas files give registers and shared memory; without it, the table keeps
-those it has.
+Every case of count_kernels runs in a process of its own, so that the counters of gpusim's report
+are those of the case. --check fails where a limit is broken or where the table's counted columns
+are not what is counted now; --write writes the table. --reports names a build folder of the module
+for sm_80, sm_90 and sm_100, whose .ptxas files give registers and shared memory; without it, the
+table keeps those it has.
 """
 
 import argparse
@@ -19,18 +19,27 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 MOST_BYTES = 1.10         # global bytes moved, over the op's stated minimum
-MOST_SECTORS = 1.10       # bytes of the 32-byte sectors touched, over the bytes asked for
+MOST_WASTE = 0.10         # bytes of sectors touched but not asked for, over all bytes moved
 MOST_INSTRUCTION_DRIFT = 0.05  # between toolkits
 
-# Cases that break a limit, and why that is accepted. Nothing else may.
+# Limits that do not hold for some cases, and why that is accepted. Nothing else may break one.
+SORTING = ("the digits of indices scatter counters and samples while these are sorted, which is "
+           "what makes the sums repeatable without atomics")
 EXCEPTIONS = {
-    "cross_entropy.f32.50257": "",
+    "embedding_backward.f32": (["banks"], SORTING),
+    "embedding_backward.bf16": (["banks"], SORTING),
+    "tabular_input_backward.f32": (["bytes", "sectors", "banks"],
+                                   SORTING + "; a vector of 16 elements is hardly more to move "
+                                   "than its index through the sort"),
 }
+EXCEPTIONS["tabular_input_backward.bf16"] = EXCEPTIONS["tabular_input_backward.f32"]
 
-COUNTED_HEAD = ("| case | kernels | bytes / minimum | load sectors | store sectors | bank conflicts "
-                "| barriers per KiB | lane instructions per element |")
+COUNTED_HEAD = ("| case | kernels | bytes / minimum | load sectors | store sectors "
+                "| bank conflicts | barriers per KiB | tensor work "
+                "| lane instructions per element |")
 STATIC_HEAD = "| kernel | registers | static shared bytes | warps that registers allow |"
 ARCHITECTURES = ["sm_80", "sm_90", "sm_100"]
 
@@ -85,10 +94,14 @@ def measure(arguments, case):
         "kernels": sum(kernel["launches"] for kernel in kernels),
         "names": sorted({kernel_name(kernel["signature"]) for kernel in kernels}),
         "bytes": ratio(moved, need["read"] + need["written"]),
+        "waste": ratio(32 * total(kernels, "global_load_sectors")
+                       + 32 * total(kernels, "global_store_sectors") - moved, moved),
         "load_sectors": ratio(32 * total(kernels, "global_load_sectors"), loads),
         "store_sectors": ratio(32 * total(kernels, "global_store_sectors"), stores),
         "banks": ratio(total(kernels, "shared_wavefronts"), total(kernels, "shared_requests")),
         "barriers": 1024 * ratio(total(kernels, "barriers"), moved) if moved else 0,
+        "needs_tensor": need["matrix_flops"] > 0,
+        "tensor": ratio(total(kernels, "tensor_flops"), need["matrix_flops"]),
         "instructions": ratio(total(kernels, "lane_instructions"), need["elements"]),
         "local": total(kernels, "local_bytes"),
     }
@@ -97,24 +110,27 @@ def measure(arguments, case):
 def broken_limits(row):
     """Sentences about what breaks a limit."""
     found = []
-    if row["case"] not in EXCEPTIONS:
-        if row["bytes"] > MOST_BYTES:
-            found.append(f"moves {row['bytes']:.2f} times the bytes that it needs")
-        for side in ("load", "store"):
-            if row[side + "_sectors"] > MOST_SECTORS:
-                found.append(f"touches {row[side + '_sectors']:.2f} times the sectors that its "
-                             f"{side}s need")
-        if row["banks"] > 1.005:
-            found.append(f"meets banks of shared memory {row['banks']:.2f} times")
+    excepted = EXCEPTIONS.get(row["case"], ([], ""))[0]
+    if row["bytes"] > MOST_BYTES and "bytes" not in excepted:
+        found.append(f"moves {row['bytes']:.2f} times the bytes that it needs")
+    if row["waste"] > MOST_WASTE and "sectors" not in excepted:
+        found.append(f"touches sectors for {row['waste']:.2f} of the bytes it moves in vain")
+    if row["banks"] > 1.005 and "banks" not in excepted:
+        found.append(f"meets banks of shared memory {row['banks']:.2f} times")
+    # One query of a cache has no tile of a product; the contract counts pairs across documents.
+    tiles = ".bf16" in row["case"] and not re.search("_cached|documents", row["case"])
+    if row["needs_tensor"] and tiles and row["tensor"] < 1:
+        found.append(f"computes only {row['tensor']:.2f} of its products on tensor cores")
     if row["local"]:
         found.append(f"uses {row['local']} bytes of local memory")
     return [f"{row['case']} {sentence}" for sentence in found]
 
 
 def counted_line(row):
+    tensor = f"{row['tensor']:.3f}" if row["needs_tensor"] else "-"
     return (f"| {row['case']} | {row['kernels']} | {row['bytes']:.3f} | {row['load_sectors']:.3f} "
             f"| {row['store_sectors']:.3f} | {row['banks']:.3f} | {row['barriers']:.3f} "
-            f"| {row['instructions']:.1f} |")
+            f"| {tensor} | {row['instructions']:.1f} |")
 
 
 def compare(row, line):
@@ -173,37 +189,42 @@ def static_lines(reports, used):
 def table_text(rows, static):
     text = f"""# The CUDA kernels of ingot's ops, counted
 
-Written by `tests/ops/cuda_counters/cuda_counters.py`, and compared by a test with what gpusim, the
-CUDA simulator of the tests, counts. These are counts, not times: what they stand for on a GPU is
-shown by `ingot bench ops` where there is one.
+Written by `tests/ops/cuda_counters/cuda_counters.py`, and compared by a test with what gpusim,
+the CUDA simulator of the tests, counts. These are counts, not times: what they stand for on a GPU
+is shown by `ingot bench ops` where there is one.
 
 ## Counted at full tiles
 
-One execution of each case of `tests/ops/cuda_counters/count_kernels.cpp`, all its kernels together, on
-a simulated GPU of 4 multiprocessors.
+One execution of each case of `tests/ops/cuda_counters/count_kernels.cpp`, all its kernels together,
+on a simulated GPU of 4 multiprocessors.
 
 - bytes / minimum: global bytes that lanes read and write, over what the op's contract states as its
   least; at most {MOST_BYTES}.
-- load and store sectors: bytes of the 32-byte sectors touched, over the bytes asked for; 1 is ideal,
-  at most {MOST_SECTORS}.
+- load and store sectors: bytes of the 32-byte sectors touched, over the bytes asked for; 1 is
+  ideal. A loss per row or a sum per chunk takes a sector of its own; what is touched in vain is at
+  most {MOST_WASTE} of all bytes moved.
 - bank conflicts: passes that accesses of shared memory take, over what they would take without any;
   1 is none.
 - barriers per KiB: of a block, over KiB of global memory moved.
-- lane instructions per element: PTX instructions of all lanes, over the elements of the largest of the
-  op's first input and last output.
+- tensor work: floating-point operations of tensor cores, over those that the op's matrix products
+  need; tiles on the diagonal of a causal mask are computed whole.
+- lane instructions per element: PTX instructions of all lanes, over the elements of the larger of
+  the op's first input and last output.
 
 {COUNTED_HEAD}
-| --- | --- | --- | --- | --- | --- | --- | --- |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
     text += "\n".join(counted_line(row) for row in rows) + "\n"
-    exceptions = [f"- {case}: {why}" for case, why in sorted(EXCEPTIONS.items())]
-    if exceptions:
-        text += "\nBeyond a limit, and why:\n\n" + "\n".join(exceptions) + "\n"
+    text += "\nBeyond a limit, and why:\n\n"
+    for case, (limits, why) in sorted(EXCEPTIONS.items()):
+        text += "\n".join(textwrap.wrap(f"- {case} ({', '.join(limits)}): {why}.", 99,
+                                        subsequent_indent="  ")) + "\n"
     text += f"""
 ## From ptxas
 
-Registers and static shared memory of the kernels of these cases for {', '.join(ARCHITECTURES)}, and the
-warps (of 64) for which a multiprocessor has registers. No kernel spills: a test reads ptxas's reports.
+Registers and static shared memory of the kernels of these cases for {', '.join(ARCHITECTURES)},
+and the warps (of 64) for which a multiprocessor has registers. No kernel spills: a test reads
+ptxas's reports.
 
 {STATIC_HEAD}
 | --- | --- | --- | --- |
