@@ -55,8 +55,8 @@ SharedConflict SharedRaces::access(int warp, int lane, std::uint32_t offset, std
           break;
         }
       }
-      if (!conflict.found && word.readers == bit && word.read_last == mine && bytes >= 4 &&
-          !word.several_lanes && word.reader_lane != lane) {
+      if (!conflict.found && lane >= 0 && word.readers == bit && word.read_last == mine &&
+          bytes >= 4 && !word.several_lanes && word.reader_lane != lane) {
         conflict = {true, false, warp, word.reader_lane};
       }
     }

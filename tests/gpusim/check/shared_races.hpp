@@ -24,7 +24,8 @@ class SharedRaces {
   void start(bool enabled, std::uint32_t bytes, int warps);
   bool enabled() const { return enabled_; }
 
-  /// A lane touches `bytes` bytes at `offset`.
+  /// A lane touches `bytes` bytes at `offset`; lane -1: the warp as a whole, whose own accesses do
+  /// not conflict.
   SharedConflict access(int warp, int lane, std::uint32_t offset, std::uint32_t bytes,
                         SharedAccess kind);
   /// All lanes of a warp touch consecutive elements of `bytes` bytes from `offset`: true where

@@ -8,7 +8,13 @@ namespace {
 
 bool decode_alu(Decoder& decoder, std::string& why) {
   const ptx::Instruction& i = decoder.instruction();
-  const AluEntry entry = find_alu(i, why);
+  // cvt may read and write registers wider than its types.
+  int d_bits = 0, a_bits = 0;
+  if (i.opcode == "cvt" && i.operands.size() >= 2) {
+    d_bits = decoder.width(i.operands[0]);
+    a_bits = decoder.width(i.operands[1]);
+  }
+  const AluEntry entry = find_alu(i, why, d_bits, a_bits);
   if (entry.function == nullptr) return false;
   if (i.operands.empty()) decoder.unsupported("operands are missing");
   std::size_t count = i.operands.size();

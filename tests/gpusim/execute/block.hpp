@@ -14,6 +14,7 @@
 namespace gpusim::execute {
 
 struct Launch;
+struct Block;
 
 /// What one warp has contributed to the open phase of a barrier.
 struct WarpArrival {
@@ -32,10 +33,10 @@ struct NamedBarrier {
   std::vector<WarpArrival> warps;
 };
 
-/// Bulk copies that complete on an mbarrier.
+/// A bulk copy that completes on an mbarrier of this block.
 struct PendingBulk {
   BulkCopy copy;
-  int warp = 0;
+  Block* target = nullptr;  ///< whose shared memory it fills
   std::uint32_t mbarrier = 0;
 };
 

@@ -53,14 +53,17 @@ void note_access(Context& context, Site& site, std::uint64_t address, std::uint6
   std::uint64_t unit = address / kAccessUnit;
   const std::uint64_t last = (address + bytes - 1) / kAccessUnit;
   constexpr std::uint64_t kUnits = kAccessPage / kAccessUnit;
-  for (; unit <= last; ++unit) {
+  while (unit <= last) {
     const std::uint64_t page = unit / kUnits;
     if (site.page != page) {
       site.page = page;
       site.access = &context.accesses.page(page);
     }
     std::uint64_t* bits = write ? site.access->written : site.access->read;
-    bits[unit % kUnits / 64] |= 1ULL << (unit % 64);
+    const std::uint64_t from = unit % 64;
+    const std::uint64_t width = std::min(64 - from, last - unit + 1);
+    bits[unit % kUnits / 64] |= (width == 64 ? ~0ULL : (1ULL << width) - 1) << from;
+    unit += width;
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "execute/async.hpp"
 #include "execute/barrier.hpp"
 #include "execute/warp_sync.hpp"
 
@@ -313,7 +314,10 @@ Turn run_warp(Context& context, Warp& warp, std::int64_t budget) {
           if (active != mask) {
             group->pc = op.next;
           }
-          if (active != 0) exit_lanes(context, warp, active);
+          if (active != 0) {
+            check_abandoned_copies(context, op, active);
+            exit_lanes(context, warp, active);
+          }
           break;
         default:
           break;

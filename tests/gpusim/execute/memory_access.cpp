@@ -159,39 +159,18 @@ bool read_generic(Context& context, int lane, std::uint64_t address, void* out,
 std::string describe_address(std::uint64_t address, std::uint64_t bytes) {
   char text[64];
   std::snprintf(text, sizeof(text), "0x%llx", static_cast<unsigned long long>(address));
-  std::string result = text;
+  constexpr std::uint64_t kNullPage = 65536;
+  if (address < kNullPage) {
+    return std::string(text) + ", a null pointer" + (address == 0 ? "" : " plus an offset");
+  }
   const AddressSpace& space = AddressSpace::instance();
   const Allocation* inside = space.find(address);
-  if (inside != nullptr) {
-    if (!inside->live) {
-      return result + " lies in " + inside->label + " (" + std::to_string(inside->bytes) +
-             " bytes), which has been freed";
-    }
-    return result + " with " + std::to_string(bytes) + " bytes reaches beyond the end of " +
-           inside->label + " (" + std::to_string(inside->bytes) + " bytes)";
+  if (inside != nullptr && inside->live && !inside->contains(address, bytes)) {
+    return std::string(text) + ", " + std::to_string(bytes) +
+           " bytes that reach beyond the end of " + inside->label + " (" +
+           std::to_string(inside->bytes) + " bytes)";
   }
-  if (address < 65536)
-    return result + " is a null pointer" + (address == 0 ? "" : " plus an offset");
-  // The nearest block before and behind: allocations have gaps between them.
-  const Allocation* nearest = nullptr;
-  std::uint64_t distance = ~0ULL;
-  bool behind = false;
-  for (const Allocation* a : space.live()) {
-    const std::uint64_t end = a->begin + a->bytes;
-    if (address >= end && address - end < distance) {
-      distance = address - end;
-      nearest = a;
-      behind = true;
-    } else if (address < a->begin && a->begin - address < distance) {
-      distance = a->begin - address;
-      nearest = a;
-      behind = false;
-    }
-  }
-  if (nearest == nullptr) return result + " is in no allocation";
-  return result + " is in no allocation; the nearest is " + nearest->label + " (" +
-         std::to_string(nearest->bytes) + " bytes), " + std::to_string(distance) + " bytes " +
-         (behind ? "before it" : "behind it");
+  return std::string(text) + ", " + space.describe(address);
 }
 
 }  // namespace gpusim::execute

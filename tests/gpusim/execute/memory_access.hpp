@@ -65,7 +65,9 @@ std::byte* resolve_shared_span(Context& context, const MemoryDetail& detail, std
 std::byte* resolve_global_range(Context& context, const Op& op, int lane, std::uint64_t address,
                                 std::uint64_t bytes, bool write, std::uint64_t alignment);
 std::byte* resolve_shared_range(Context& context, const Op& op, int lane, std::uint64_t address,
-                                std::uint64_t bytes, std::uint64_t alignment);
+                                std::uint64_t bytes, bool write, std::uint64_t alignment);
+/// Wavefronts of shared memory that lanes need who access `width` bytes each.
+void count_banks(Context& context, int width, LaneMask mask, const std::uint64_t* offset);
 void mark_shared_written(Block& block, std::uint64_t offset, std::uint64_t bytes, bool written);
 bool shared_written(const Block& block, std::uint64_t offset, std::uint64_t bytes);
 

@@ -9,7 +9,6 @@
 #include <memory>
 #include <thread>
 
-#include "execute/async.hpp"
 #include "execute/decode/decoder.hpp"
 #include "execute/interpreter.hpp"
 
@@ -120,14 +119,7 @@ Result run_block(Context& context, Block& block, std::uint64_t slice) {
     }
     if (block.done()) return Result::kDone;
     progress = progress || worked;
-    if (!ran) {
-      // Copies that are due at the latest now may wake somebody.
-      if (deliver_overdue(context)) {
-        if (context.event == Event::kFault) return Result::kFault;
-        continue;
-      }
-      return Result::kBlocked;
-    }
+    if (!ran) return Result::kBlocked;
     if (!worked) return progress ? Result::kSlice : Result::kSpinning;
     if (context.launch.stop.load(std::memory_order_relaxed)) return Result::kFault;
     if (context.counters.warp_instructions - start > slice) return Result::kSlice;

@@ -24,53 +24,18 @@ std::string describe_shared(const Context& context, std::uint64_t offset) {
 
 /// Wavefronts of one phase: most different words that fall into one bank.
 std::uint64_t phase_conflicts(const std::uint64_t* word, int count) {
+  std::uint64_t seen[32][kLanes];
+  std::uint8_t used[32] = {};
   std::uint64_t most = 1;
   for (int i = 0; i < count; ++i) {
-    std::uint64_t same_bank = 1;
+    const std::uint64_t bank = word[i] % 32;
     bool repeated = false;
-    for (int j = 0; j < i; ++j) {
-      if (word[j] == word[i]) {
-        repeated = true;
-        break;
-      }
-    }
+    for (int k = 0; k < used[bank]; ++k) repeated = repeated || seen[bank][k] == word[i];
     if (repeated) continue;
-    for (int j = 0; j < i; ++j) {
-      if (word[j] % 32 != word[i] % 32 || word[j] == word[i]) continue;
-      bool seen = false;
-      for (int k = 0; k < j; ++k) seen = seen || word[k] == word[j];
-      if (!seen) ++same_bank;
-    }
-    most = std::max(most, same_bank);
+    seen[bank][used[bank]++] = word[i];
+    most = std::max<std::uint64_t>(most, used[bank]);
   }
   return most;
-}
-
-/// Ideal number of wavefronts and the real one. Accesses of 8 and 16 bytes go by half and quarter
-/// warps.
-void count_banks(Context& context, const MemoryDetail& detail, LaneMask mask,
-                 const std::uint64_t* offset) {
-  const int words = std::max(1, detail.width / 4);
-  const int lanes_per_phase = std::max(1, kLanes / words);
-  KernelCounters& c = context.counters;
-  for (int first = 0; first < kLanes; first += lanes_per_phase) {
-    const LaneMask lanes =
-        mask & (lanes_per_phase == 32 ? kAllLanes : ((1u << lanes_per_phase) - 1) << first);
-    if (lanes == 0) continue;
-    std::uint64_t word[kLanes * 2];
-    int count = 0;
-    bool ascending = true;
-    for_lanes(lanes, [&](int lane) {
-      for (int w = 0; w < words && count < kLanes; ++w) {
-        word[count] = offset[lane] / 4 + static_cast<std::uint64_t>(w);
-        ascending = ascending && (count == 0 || word[count] == word[count - 1] ||
-                                  word[count] == word[count - 1] + 1);
-        ++count;
-      }
-    });
-    ++c.shared_requests;
-    c.shared_wavefronts += ascending ? 1 : phase_conflicts(word, count);
-  }
 }
 
 void report_conflict(Context& context, const Op& op, int lane, std::uint64_t offset,
@@ -111,6 +76,46 @@ bool stored_before(LaneMask mask, const std::uint64_t* address, int lane) {
   return found;
 }
 
+/// Whether a copy that nobody has waited for yet will write the byte.
+bool copy_pending(const Block& block, std::uint64_t offset) {
+  const auto covers = [offset](const AsyncCopy& copy) {
+    bool found = false;
+    for_lanes(copy.lanes, [&](int lane) {
+      found = found || (offset >= copy.destination[lane] &&
+                        offset < copy.destination[lane] + std::uint64_t{copy.bytes});
+    });
+    return found;
+  };
+  for (const PendingBulk& pending : block.bulk) {
+    const BulkCopy& copy = pending.copy;
+    if (offset >= copy.shared && offset < copy.shared + std::uint64_t{copy.bytes}) return true;
+  }
+  for (int w = 0; w < block.warp_count; ++w) {
+    const AsyncCopies& copies = block.warps[static_cast<std::size_t>(w)]->copies;
+    for (const AsyncCopy& copy : copies.open) {
+      if (covers(copy)) return true;
+    }
+    for (const AsyncGroup& group : copies.groups) {
+      for (const AsyncCopy& copy : group.copies) {
+        if (covers(copy)) return true;
+      }
+    }
+  }
+  return false;
+}
+
+void report_unwritten(Context& context, const Op& op, int lane, const Block& owner,
+                      std::uint64_t offset, std::uint64_t bytes) {
+  const std::string what =
+      "read of " + std::to_string(bytes) + " bytes of " + describe_shared(context, offset);
+  if (copy_pending(owner, offset)) {
+    context.report("read before an asynchronous copy is complete", op, lane,
+                   what + ": the copy into it has not been waited for");
+  } else {
+    context.report("uninitialised read", op, lane, what + ", never written");
+  }
+}
+
 /// Lanes of one instruction that store different values to one word.
 void check_colliding_stores(Context& context, const Op& op, const MemoryDetail& detail,
                             LaneMask mask, const std::uint64_t* offset) {
@@ -145,6 +150,32 @@ void check_colliding_stores(Context& context, const Op& op, const MemoryDetail& 
 }
 
 }  // namespace
+
+/// Ideal number of wavefronts and the real one. Accesses of 8 and 16 bytes go by half and quarter
+/// warps.
+void count_banks(Context& context, int width, LaneMask mask, const std::uint64_t* offset) {
+  const int words = std::max(1, width / 4);
+  const int lanes_per_phase = std::max(1, kLanes / words);
+  KernelCounters& c = context.counters;
+  for (int first = 0; first < kLanes; first += lanes_per_phase) {
+    const LaneMask lanes =
+        mask & (lanes_per_phase == 32 ? kAllLanes : ((1u << lanes_per_phase) - 1) << first);
+    if (lanes == 0) continue;
+    std::uint64_t word[kLanes * 2];
+    int count = 0;
+    bool ascending = true;
+    for_lanes(lanes, [&](int lane) {
+      for (int w = 0; w < words && count < kLanes; ++w) {
+        word[count] = offset[lane] / 4 + static_cast<std::uint64_t>(w);
+        ascending = ascending && (count == 0 || word[count] == word[count - 1] ||
+                                  word[count] == word[count - 1] + 1);
+        ++count;
+      }
+    });
+    ++c.shared_requests;
+    c.shared_wavefronts += ascending ? 1 : phase_conflicts(word, count);
+  }
+}
 
 Block* shared_owner(Context& context, std::uint64_t address, std::uint64_t& offset) {
   offset = address & ((1ULL << kClusterShift) - 1);
@@ -239,10 +270,7 @@ bool resolve_shared(Context& context, const Op& op, const MemoryDetail& detail, 
     place[lane] = owner->shared.data() + offset;
     if (!owner->shared_written.empty() && (!detail.write || detail.atomic) &&
         options.check_initialised && !any_bit(owner->shared_written, offset, bytes)) {
-      context.report("uninitialised read", op, lane,
-                     "read of " + std::to_string(bytes) + " bytes of " +
-                         describe_shared(context, offset) + ", never written" +
-                         (owner->warps.empty() ? "" : ""));
+      report_unwritten(context, op, lane, *owner, offset, bytes);
     }
     if (detail.write) mark_shared_written(*owner, offset, bytes, true);
     // Lanes that store to one place in one instruction are compared by value below.
@@ -262,12 +290,12 @@ bool resolve_shared(Context& context, const Op& op, const MemoryDetail& detail, 
     check_colliding_stores(context, op, detail, mask, address);
   }
   if (detail.release) context.block->races.release(context.warp->index);
-  if (options.count_sectors) count_banks(context, detail, mask, address);
+  if (options.count_sectors) count_banks(context, detail.width, mask, address);
   return true;
 }
 
 std::byte* resolve_shared_range(Context& context, const Op& op, int lane, std::uint64_t address,
-                                std::uint64_t bytes, std::uint64_t alignment) {
+                                std::uint64_t bytes, bool write, std::uint64_t alignment) {
   std::uint64_t offset = 0;
   Block* owner = shared_owner(context, address, offset);
   if (owner == nullptr || offset + bytes > owner->shared_bytes) {
@@ -281,6 +309,19 @@ std::byte* resolve_shared_range(Context& context, const Op& op, int lane, std::u
                  describe_shared(context, offset) + " is not aligned to " +
                      std::to_string(alignment) + " bytes");
     return nullptr;
+  }
+  if (bytes == 0) return owner->shared.data() + offset;
+  if (write) {
+    mark_shared_written(*owner, offset, bytes, true);
+  } else if (!owner->shared_written.empty() && !any_bit(owner->shared_written, offset, bytes)) {
+    report_unwritten(context, op, lane, *owner, offset, bytes);
+  }
+  if (owner == context.block && owner->races.enabled()) {
+    const check::SharedConflict conflict =
+        owner->races.access(context.warp->index, -1, static_cast<std::uint32_t>(offset),
+                            static_cast<std::uint32_t>(bytes),
+                            write ? check::SharedAccess::kWrite : check::SharedAccess::kRead);
+    if (conflict.found) report_conflict(context, op, lane, offset, conflict, write);
   }
   return owner->shared.data() + offset;
 }

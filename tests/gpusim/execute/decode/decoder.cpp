@@ -311,7 +311,7 @@ void Decoder::decode_instruction(int index) {
   constexpr Family kFamilies[] = {decode_move,     decode_load_store,     decode_control,
                                   decode_atomic,   decode_warp_operation, decode_barrier,
                                   decode_mbarrier, decode_async_copy,     decode_bulk_copy,
-                                  decode_matrix,   decode_miscellaneous};
+                                  decode_matrix,   decode_cluster,        decode_miscellaneous};
   for (const Family family : kFamilies) {
     if (family(*this)) {
       finish_instruction();

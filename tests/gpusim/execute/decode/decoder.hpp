@@ -130,6 +130,7 @@ bool decode_mbarrier(Decoder& decoder);
 bool decode_async_copy(Decoder& decoder);
 bool decode_bulk_copy(Decoder& decoder);
 bool decode_matrix(Decoder& decoder);
+bool decode_cluster(Decoder& decoder);
 bool decode_miscellaneous(Decoder& decoder);
 
 /// Emits operations that read symbols and special registers into `d` (symbols.cpp, special.cpp).

@@ -137,7 +137,8 @@ TEST(Execute, StructuresPassByValueAndLocalArraysHaveGenericAddresses) {
 TEST(Execute, PrintfIsFormattedFromMemoryOfTheDevice) {
   Kernels k(R"(
 .extern .func (.param .b32 r) vprintf(.param .b64 f, .param .b64 a);
-.global .align 1 .b8 format[21] = {37, 100, 32, 37, 53, 46, 50, 102, 32, 37, 115, 32, 37, 108, 108, 117, 32, 37, 37, 10, 0};
+.global .align 1 .b8 format[21] = {37, 100, 32, 37, 53, 46, 50, 102, 32, 37, 115,
+  32, 37, 108, 108, 117, 32, 37, 37, 10, 0};
 .global .align 1 .b8 word[4] = {97, 98, 99, 0};
 .visible .entry k() {
   .reg .b32 %r<6>; .reg .b64 %rd<9>; .reg .b64 %SP; .reg .b64 %SPL;
