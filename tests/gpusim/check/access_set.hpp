@@ -1,4 +1,4 @@
-// Which bytes of global memory a piece of work touched, in units of 32 bytes: what the check of
+// Which bytes of global memory a piece of work touched, in units of 4 bytes: what the check of
 // the order between streams compares.
 #pragma once
 
@@ -7,12 +7,13 @@
 
 namespace gpusim {
 
-constexpr std::uint64_t kAccessUnit = 32;
+constexpr std::uint64_t kAccessUnit = 4;
 constexpr std::uint64_t kAccessPage = 4096;
+constexpr int kAccessWords = static_cast<int>(kAccessPage / kAccessUnit / 64);
 
 struct PageAccess {
-  std::uint64_t read[2] = {0, 0};  ///< bit u: unit u of the page was read
-  std::uint64_t written[2] = {0, 0};
+  std::uint64_t read[kAccessWords] = {};  ///< bit u: unit u of the page was read
+  std::uint64_t written[kAccessWords] = {};
 };
 
 class AccessSet {

@@ -1,4 +1,4 @@
-// Per page of 4 KiB the work that touched it last, in units of 32 bytes. An entry's units go where
+// Per page of 4 KiB the work that touched it last, in units of 4 bytes. An entry's units go where
 // later work that is ordered behind it touches them again (a read does not replace a write), so a
 // page holds about as many entries as streams use it at once.
 #include "check/stream_order.hpp"
@@ -66,14 +66,16 @@ struct Entry {
   std::shared_ptr<const OrderedWork> work;
   PageAccess access;
   bool empty() const {
-    return (access.read[0] | access.read[1] | access.written[0] | access.written[1]) == 0;
+    std::uint64_t any = 0;
+    for (int word = 0; word < kAccessWords; ++word) any |= access.read[word] | access.written[word];
+    return any == 0;
   }
 };
 
 std::string conflict_text(const Entry& before, const OrderedWork& work, std::uint64_t page,
                           const PageAccess& access) {
   // The first unit that both touch, and how.
-  for (int unit = 0; unit < 128; ++unit) {
+  for (int unit = 0; unit < 64 * kAccessWords; ++unit) {
     const int word = unit / 64;
     const std::uint64_t bit = 1ULL << (unit % 64);
     const bool wrote_before = (before.access.written[word] & bit) != 0;
@@ -127,14 +129,14 @@ void StreamOrder::check(const std::shared_ptr<const OrderedWork>& work, const Ac
       std::vector<Entry>& entries = state_->pages[page];
       for (Entry& entry : entries) {
         if (work->clock.covers(entry.work->timeline, entry.work->count)) {
-          for (int word = 0; word < 2; ++word) {
+          for (int word = 0; word < kAccessWords; ++word) {
             entry.access.written[word] &= ~access.written[word];
             entry.access.read[word] &= ~(access.written[word] | access.read[word]);
           }
           continue;
         }
         std::uint64_t common = 0;
-        for (int word = 0; word < 2; ++word) {
+        for (int word = 0; word < kAccessWords; ++word) {
           common |= entry.access.written[word] & (access.written[word] | access.read[word]);
           common |= entry.access.read[word] & access.written[word];
         }

@@ -20,20 +20,12 @@ const DeviceModel& model_of(int device) {
   return machine().devices[static_cast<std::size_t>(device)];
 }
 
-std::string readable(const std::string& name) {
-  int status = 0;
-  char* text = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status);
-  std::string result = status == 0 && text != nullptr ? text : name;
-  std::free(text);
-  return result;
-}
-
 std::string text_of(const dim3& d) {
   return std::to_string(d.x) + "x" + std::to_string(d.y) + "x" + std::to_string(d.z);
 }
 
-[[noreturn]] void refuse(cudaError_t error, const Kernel& kernel, const std::string& why) {
-  explain("launch of " + readable(kernel.name) + " refused: " + why);
+[[noreturn]] void refuse(cudaError_t error, Kernel& kernel, const std::string& why) {
+  explain("launch of " + shown_name(kernel) + " refused: " + why);
   fail(error);
 }
 
@@ -105,6 +97,16 @@ void check_shape(Kernel& kernel, int device, const ptx::Function& function,
 }
 
 }  // namespace
+
+const std::string& shown_name(Kernel& kernel) {
+  std::call_once(kernel.shown_once, [&kernel] {
+    int status = 0;
+    char* text = abi::__cxa_demangle(kernel.name.c_str(), nullptr, nullptr, &status);
+    kernel.shown = status == 0 && text != nullptr ? text : kernel.name;
+    std::free(text);
+  });
+  return kernel.shown;
+}
 
 Kernel& kernel_or_fail(const void* function) {
   Kernel* kernel = Registry::instance().kernel(function);
@@ -189,7 +191,7 @@ std::shared_ptr<KernelOperation> make_kernel(Kernel& kernel, int device, const L
 }
 
 std::string KernelOperation::name() const {
-  return "kernel " + readable(kernel->name);
+  return "kernel " + shown_name(*kernel);
 }
 
 Outcome KernelOperation::run(const RunContext& context) const {

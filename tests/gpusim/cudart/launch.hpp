@@ -39,6 +39,8 @@ std::shared_ptr<KernelOperation> make_kernel(Kernel& kernel, int device, const L
 
 /// The kernel behind a stub or handle; fails with cudaErrorInvalidDeviceFunction.
 Kernel& kernel_or_fail(const void* function);
+/// "scale(float*, int)"; for reports.
+const std::string& shown_name(Kernel& kernel);
 /// What decoding tells about the kernel on a device, with registers from its cubin where known.
 const KernelProperties& properties_of(Kernel& kernel, int device);
 /// Dynamic shared memory that it may be launched with, after cudaFuncSetAttribute.

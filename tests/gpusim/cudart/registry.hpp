@@ -23,6 +23,8 @@ struct Kernel {
   FatBinary* image = nullptr;
   std::string name;  ///< mangled
   const void* host = nullptr;
+  std::once_flag shown_once;
+  std::string shown;  ///< see shown_name
   /// cudaFuncSetAttribute, per machine device.
   std::map<int, int> max_dynamic_shared;
   std::map<int, int> carveout;

@@ -67,6 +67,11 @@ void note_access(Context& context, Site& site, std::uint64_t address, std::uint6
   }
 }
 
+/// Atomics and volatile, relaxed or acquiring accesses may race by design: a flag between streams.
+bool unordered(const MemoryDetail& detail) {
+  return !detail.strong && !detail.atomic && detail.space != ptx::Space::kConst;
+}
+
 /// Different sectors among the lanes' addresses.
 std::uint64_t count_sectors(LaneMask mask, const std::uint64_t* address) {
   std::uint64_t seen[kLanes];
@@ -144,7 +149,7 @@ std::byte* resolve_global_span(Context& context, const MemoryDetail& detail,
              !range_written(*allocation, address, bytes)) {
     return nullptr;
   }
-  if (context.launch.options.check_streams && detail.space != ptx::Space::kConst) {
+  if (context.launch.options.check_streams && unordered(detail)) {
     note_access(context, site, address, bytes, detail.write);
   }
   count_access(context, detail, kLanes, (address + bytes - 1) / kSector - address / kSector + 1);
@@ -205,7 +210,7 @@ bool resolve_global(Context& context, const Op& op, const MemoryDetail& detail, 
       }
       mark_written(*allocation, at, bytes);
     }
-    if (options.check_streams && detail.space != ptx::Space::kConst) {
+    if (options.check_streams && unordered(detail)) {
       note_access(context, site, at, bytes, detail.write);
     }
   });

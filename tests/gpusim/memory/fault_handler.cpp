@@ -40,6 +40,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   if (count > 2) backtrace_symbols_fd(frames + 2, count - 2, STDERR_FILENO);
   switch (options().on_problem) {
     case Options::OnProblem::kExit:
+      report::end_by_fault();
       report::finish();
       _exit(report::kProblemExitStatus);
     case Options::OnProblem::kAbort:

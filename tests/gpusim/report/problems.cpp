@@ -88,6 +88,10 @@ int exit_status() {
   return status_at_exit;
 }
 
+void end_by_fault() {
+  status_at_exit = kProblemExitStatus;
+}
+
 void before_finish(void (*callback)()) {
   std::lock_guard lock(problems().mutex);
   problems().callbacks.push_back(callback);

@@ -20,6 +20,9 @@ void before_finish(void (*callback)());
 /// What the program ends with, once it does; 0 before.
 int exit_status();
 
+/// The process ends on a fault: exit_status() is kProblemExitStatus from now on.
+void end_by_fault();
+
 /// Prints the table and writes the file that GPUSIM_REPORT names; only the first call does. The
 /// process's end calls it.
 void finish();
