@@ -22,9 +22,10 @@
 // 128 to 255 registers by ptxas 13.0, no spills on sm_80, sm_90 and sm_100.
 //
 // Global memory: own rows and gradients once, walked rows once per block that sees them. Counted
-// under gpusim at 512 tokens: exactly these bytes, no bank conflicts, and 1.49 times the tensor-core
-// operations of five products, of which 1.4 are the two more products and 1.06 what the diagonal's
-// tiles compute above it (tests/ops/CUDA_KERNELS.md). Times on a GPU have not been measured.
+// under gpusim at 512 tokens: exactly these bytes, no bank conflicts, and 1.49 times the
+// tensor-core operations of five products, of which 1.4 are the two more products and 1.06 what the
+// diagonal's tiles compute above it (tests/ops/CUDA_KERNELS.md). Times on a GPU have not been
+// measured.
 #include "ops/attention/attention_dropout.cuh"
 #include "ops/attention/attention_kernels.hpp"
 #include "ops/attention/attention_mma.cuh"

@@ -14,9 +14,9 @@
 // Global memory: Q and out once, K and V once per block of queries that sees them, log_sum_exp
 // once; nothing else but the documents. Of T tokens without documents, in tiles of M = 128 rows, a
 // head reads T D elements of Q and (T / M)(T / M + 1) / 2 * M * 2 D of K and V: the algorithm's
-// minimum for these tiles. Counted under gpusim: exactly these bytes, no bank conflicts, 1.06 to 1.12
-// times the tensor-core operations of the visible scores at 512 tokens (tests/ops/CUDA_KERNELS.md).
-// Times on a GPU have not been measured.
+// minimum for these tiles. Counted under gpusim: exactly these bytes, no bank conflicts, 1.06
+// to 1.12 times the tensor-core operations of the visible scores at 512 tokens
+// (tests/ops/CUDA_KERNELS.md). Times on a GPU have not been measured.
 #include "ops/attention/attention_dropout.cuh"
 #include "ops/attention/attention_kernels.hpp"
 #include "ops/attention/attention_mma.cuh"
