@@ -200,7 +200,7 @@ std::string AddressSpace::describe(std::uint64_t address) const {
   std::ostringstream text;
   auto name = [&](const Allocation& block) {
     text << block.label << " (" << block.bytes << " bytes, device " << block.device
-         << (block.live ? ")" : ", freed)");
+         << (block.live ? ")" : "), which has been freed");
   };
   auto after = blocks.upper_bound(address);
   if (after != blocks.begin()) {
