@@ -55,8 +55,8 @@ class Cases {
     add("linear", {floats(activations(kWidth)), floats({kHidden, kWidth}), floats({kHidden})},
         {{"activation", std::string("none")}});
     add("linear_backward_input", {floats(activations(kHidden)), floats({kHidden, kWidth})});
-    add("linear_backward_gelu", {floats(activations(kWidth)), floats({kWidth, kHidden}),
-                                 floats(activations(kHidden))});
+    add("linear_backward_gelu",
+        {floats(activations(kWidth)), floats({kWidth, kHidden}), floats(activations(kHidden))});
     add("linear_backward_weight", {floats(activations(kHidden)), floats(activations(kWidth))},
         {{"bias", std::int64_t{1}}});
   }

@@ -3,8 +3,8 @@
 // product is never divided among threads.
 //
 // f32 products are dnnl_sgemm. bf16 products are oneDNN's own where the processor multiplies bf16
-// faster than f32 (AMX, AMD's AVX512_BF16); elsewhere blocks of the operands are converted to f32 in the workspace,
-// multiplied and summed in f32, and rounded once.
+// faster than f32 (AMX, AMD's AVX512_BF16); elsewhere blocks of the operands are converted to f32
+// in the workspace, multiplied and summed in f32, and rounded once.
 #pragma once
 
 #include <cstdint>

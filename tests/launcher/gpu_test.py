@@ -82,7 +82,8 @@ class Prepared(unittest.TestCase):
         with open("table.csv", "w", encoding="utf-8") as file:
             file.write("a,b,kind,label\n")
             for n in range(800):
-                file.write(f"{n % 17},{n * n % 29},{'xyz'[n % 3]},{(n % 17 > 8) ^ (n % 3 == 0):d}\n")
+                label = (n % 17 > 8) ^ (n % 3 == 0)
+                file.write(f"{n % 17},{n * n % 29},{'xyz'[n % 3]},{label:d}\n")
         for name, text in (("gpt", GPT), ("mlp", MLP)):
             with open(f"{name}.yaml", "w", encoding="utf-8") as file:
                 file.write(text)
@@ -200,7 +201,8 @@ class OnGpus(Prepared):
 @unittest.skipUnless(SIMULATED, "machines are made up by gpusim")
 class Refusals(Prepared):
     def refuse(self, code, pattern, text, *overrides, ranks=1, **environment):
-        found, out = ingot(ranks, "train", "gpt.yaml", "run.name=refused", "device=cuda", *overrides,
+        found, out = ingot(ranks, "train", "gpt.yaml", "run.name=refused", "device=cuda",
+                           *overrides,
                            **machine("refusing", text), **environment)
         self.assertEqual(found, code, out)
         self.assertRegex(out, pattern)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Reads what ptxas reported of every CUDA kernel and fails where registers were spilled.
 
-    check_spills.py FOLDER     the build folder of the CUDA module, with an OBJECT.ptxas per .cu file
+    check_spills.py FOLDER     the build folder of the CUDA module, an OBJECT.ptxas per .cu file
 
-A spill is memory traffic that the source does not show. Prints the kernels with spills, and how many
-there are in all with the most registers that one takes.
+A spill is memory traffic that the source does not show. Prints the kernels with spills, and how
+many there are in all with the most registers that one takes.
 """
 
 import pathlib

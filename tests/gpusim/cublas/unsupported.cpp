@@ -3,7 +3,9 @@
 #include "blas/unsupported.hpp"
 
 // A function cannot define functions by name.
-#define X(name) \
-  extern "C" int name() { return gpusim::blas::unsupported_call(#name); }
+#define X(name)                                   \
+  extern "C" int name() {                         \
+    return gpusim::blas::unsupported_call(#name); \
+  }
 #include "cublas/unsupported_names.inc"
 #undef X
