@@ -70,6 +70,12 @@ KernelProperties properties_of(const Program& program) {
   const auto* limit = f.required_threads[0] != 0 ? f.required_threads : f.max_threads;
   if (limit[0] != 0) {
     result.max_threads = limit[0] * std::max(limit[1], 1u) * std::max(limit[2], 1u);
+    // ptxas spills rather than let such a block, or several that are asked for, not fit. A warp
+    // takes registers 256 at a time, that is, 8 for each lane.
+    const std::uint32_t blocks = static_cast<std::uint32_t>(std::max(f.min_blocks, 1));
+    const std::uint32_t warps = (result.max_threads + kLanes - 1) / kLanes * blocks;
+    const std::uint32_t fitting = 65536 / std::max(warps, 1u) / kLanes / 8 * 8;
+    result.registers = std::min(result.registers, std::max(fitting, 16u));
   }
   return result;
 }
