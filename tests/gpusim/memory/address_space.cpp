@@ -199,8 +199,8 @@ std::string AddressSpace::describe(std::uint64_t address) const {
   const auto& blocks = state_->blocks;
   std::ostringstream text;
   auto name = [&](const Allocation& block) {
-    text << block.label << " (" << block.bytes << " bytes, device " << block.device
-         << (block.live ? ")" : "), which has been freed");
+    text << block.label << " (" << block.bytes << " bytes) of device " << block.device
+         << (block.live ? "" : ", which has been freed");
   };
   auto after = blocks.upper_bound(address);
   if (after != blocks.begin()) {

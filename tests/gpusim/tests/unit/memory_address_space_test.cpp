@@ -65,7 +65,7 @@ TEST(AddressSpace, KeepsAFreedBlockFindableAndItsAddressesUnused) {
   EXPECT_FALSE(block.live);
   for (int i = 0; i < 50; ++i) EXPECT_NE(allocate(4096).begin, begin);
   EXPECT_NE(space().describe(begin + 5).find(
-                "byte 5 of test block (4096 bytes, device 0), which has been freed"),
+                "byte 5 of test block (4096 bytes) of device 0, which has been freed"),
             std::string::npos);
 }
 
