@@ -2,7 +2,7 @@
 // size.
 //
 // expect: illegal address: .*fill.*{FILE}:{BUG}.*block \(3, ?0, ?0\).*thread \(16, ?0, ?0\)
-// expect: write to 4 bytes: 0x[0-9a-f]+ .*\(448 bytes\)
+// expect: write to 4 bytes: 0x[0-9a-f]+.*\(448 bytes
 #include "check.cuh"
 
 __global__ void fill(int* x, int n) {
