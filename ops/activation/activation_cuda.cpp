@@ -1,5 +1,5 @@
 // Chooses the CUDA kernels of gelu, relu, swiglu and their backward ops.
-#include "ops/activation/activation_kernels.hpp"
+#include "ops/cuda_activation.hpp"
 #include "ops/cuda_op.hpp"
 
 namespace ingot {

@@ -1,7 +1,7 @@
 // CUDA kernels of gelu, relu, swiglu and their backward ops: one pass over memory each. gelu(x) =
 // x/2 (1 + tanh u) is computed as x sigmoid(2u), the same function, which is exact to rounding for
 // small and for negative x.
-#include "ops/activation/activation_kernels.hpp"
+#include "ops/cuda_activation.hpp"
 #include "ops/cuda_divisor.cuh"
 #include "ops/cuda_map.cuh"
 

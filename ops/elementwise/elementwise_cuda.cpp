@@ -1,6 +1,6 @@
 // Chooses the CUDA kernels of add, cast and copy.
+#include "ops/cuda_elementwise.hpp"
 #include "ops/cuda_op.hpp"
-#include "ops/elementwise/elementwise_kernels.hpp"
 
 namespace ingot {
 

@@ -1,6 +1,6 @@
 // CUDA kernels of add and cast: one pass over memory.
+#include "ops/cuda_elementwise.hpp"
 #include "ops/cuda_map.cuh"
-#include "ops/elementwise/elementwise_kernels.hpp"
 
 namespace ingot::cuda {
 namespace {

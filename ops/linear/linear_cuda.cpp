@@ -7,9 +7,9 @@
 #include <memory>
 #include <utility>
 
-#include "ops/activation/activation_kernels.hpp"
+#include "ops/cuda_activation.hpp"
+#include "ops/cuda_elementwise.hpp"
 #include "ops/cuda_op.hpp"
-#include "ops/elementwise/elementwise_kernels.hpp"
 #include "ops/linear/cublaslt_product.hpp"
 #include "ops/linear/linear_kernels.hpp"
 

@@ -1,4 +1,4 @@
-// Launch functions of the activations; see activation_kernels.cu.
+// Launch functions of the activations, which linear uses too; see activation/activation_kernels.cu.
 #pragma once
 
 #include "ops/base/bf16.hpp"

@@ -1,4 +1,5 @@
-// Launch functions of add and cast; see elementwise_kernels.cu.
+// Launch functions of add and cast, which other ops use too; see
+// elementwise/elementwise_kernels.cu.
 #pragma once
 
 #include "ops/base/bf16.hpp"
