@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How long a job takes from launch to its first step, beyond an empty MPI program of two ranks,
-# alternating. Measured as the wall time of a job of one step, less that step and the evaluation after
-# it, so the end of the job counts too: an upper bound.
+# alternating. Measured as the wall time of a job of one step, less that step and the evaluation
+# after it, so the end of the job counts too: an upper bound.
 #
 #   tests/bench/start.sh [--shape small|124m] [--precision f32|bf16] [--rounds 3]
 set -euo pipefail
