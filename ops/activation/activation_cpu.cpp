@@ -2,8 +2,6 @@
 // as x sigmoid(2u), the same function, which is exact to rounding for small and for negative x.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/activation/activation_cpu.cpp"
-#include "ops/activation/activation_cpu.hpp"
-
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -11,6 +9,7 @@
 #include <array>
 
 #include "ops/cpu_kernel.hpp"
+#include "ops/gelu_backward.hpp"
 #include "ops/simd-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();

@@ -3,9 +3,9 @@
 
 #include <utility>
 
-#include "ops/activation/activation_cpu.hpp"
 #include "ops/contract.hpp"
 #include "ops/cpu_kernel.hpp"
+#include "ops/gelu_backward.hpp"
 #include "ops/linear/linear_simd.hpp"
 #include "ops/linear/matrix_product.hpp"
 

@@ -1,4 +1,4 @@
-// What other ops use of the activations' CPU kernels.
+// GELU's gradient on the CPU, which activation computes and linear fuses into a product.
 #pragma once
 
 #include "ops/device/cpu/thread_pool.hpp"
