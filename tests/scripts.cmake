@@ -35,7 +35,7 @@ if(DEBIAN_PYTHON AND TARGET ingot AND TARGET ingot_cuda)
   foreach(kind gpusim gpu)
     foreach(case OnGpus Refusals)
       add_test(NAME ${kind}.training.${case} COMMAND ${PROJECT_SOURCE_DIR}/tests/on_gpu.sh ${kind}
-        ${INGOT_GPUSIM} ${DEBIAN_PYTHON} ${PROJECT_SOURCE_DIR}/tests/launcher/gpu_test.py
+        ${INGOT_GPUSIM_LIBRARIES} ${DEBIAN_PYTHON} ${PROJECT_SOURCE_DIR}/tests/launcher/gpu_test.py
         $<TARGET_FILE:ingot> ${MPIEXEC_EXECUTABLE} ${kind} ${case})
       set_tests_properties(${kind}.training.${case} PROPERTIES LABELS ${kind} SKIP_RETURN_CODE 77
         TIMEOUT 900 PROCESSORS 2 ENVIRONMENT "INGOT_CUDA_MODULE=$<TARGET_FILE:ingot_cuda>")
