@@ -9,28 +9,33 @@
 
 namespace gpusim::check {
 
-enum class SharedAccess : std::uint8_t { kRead, kWrite, kAtomic };
+/// kStrongRead: volatile, relaxed or acquire; such reads are no race with atomic writes.
+enum class SharedAccess : std::uint8_t { kRead, kStrongRead, kWrite, kAtomic };
 
 struct SharedConflict {
   bool found = false;
   bool other_wrote = false;
   int other_warp = 0;
-  int other_lane = -1;  ///< -1: not known
+  int other_lane = -1;  ///< -1: not known, or several
 };
 
 class SharedRaces {
  public:
+  static constexpr int kSeveralLanes = 255;
+
   /// For a fresh block. With `enabled` false nothing is recorded.
   void start(bool enabled, std::uint32_t bytes, int warps);
   bool enabled() const { return enabled_; }
 
   /// A lane touches `bytes` bytes at `offset`; lane -1: the warp as a whole, whose own accesses do
-  /// not conflict.
+  /// not conflict; kSeveralLanes: more than one lane reads the same.
   SharedConflict access(int warp, int lane, std::uint32_t offset, std::uint32_t bytes,
                         SharedAccess kind);
-  /// All lanes of a warp touch consecutive elements of `bytes` bytes from `offset`: true where
-  /// nothing can conflict and the accesses are recorded, false where each has to be looked at.
-  bool access_all(int warp, std::uint32_t offset, std::uint32_t bytes, SharedAccess kind);
+  /// `lanes` lanes from `first` on touch consecutive elements of `bytes` bytes from `offset`: true
+  /// where nothing can conflict and the accesses are recorded, false where each has to be looked
+  /// at.
+  bool access_run(int warp, int first, int lanes, std::uint32_t offset, std::uint32_t bytes,
+                  SharedAccess kind);
 
   /// The warps of the bit mask met at a barrier. One that only arrives gives its clock and takes
   /// none.
@@ -43,26 +48,31 @@ class SharedRaces {
   void acquire(int warp);
 
  private:
-  static constexpr int kWarps = 64;
-  struct Word {
-    std::uint32_t write_clock = 0;                ///< 0: never
-    std::uint32_t read_first = 0, read_last = 0;  ///< clocks of the reads since
-    std::uint64_t readers = 0;                    ///< warps
-    std::uint8_t writer = 0, writer_lane = 0, reader_lane = 0;
-    bool atomic = false, several_lanes = false;
-  };
+  static constexpr int kWarps = 32;
   bool ordered(int warp, int other, std::uint32_t clock) const {
     return clock <= clocks_[static_cast<std::size_t>(warp * kWarps + other)];
   }
+  std::uint32_t& clock(int warp, int other) {
+    return clocks_[static_cast<std::size_t>(warp * kWarps + other)];
+  }
   void settle(int warp);
+  SharedConflict access_word(std::size_t word, int warp, int lane, bool narrow, SharedAccess kind);
 
   bool enabled_ = false;
   int warps_ = 0;
+  /// Never set back: what an earlier block left in the records lies before everything of this one.
   std::uint32_t time_ = 0;
   std::vector<std::uint32_t> clocks_;  ///< [warp][other]
   std::vector<std::uint32_t> oldest_;  ///< per warp: the smallest clock it knows of another
   std::vector<std::uint32_t> published_;
-  std::vector<Word> words_;
+
+  // Per word, apart from each other so that the records of 32 words are whole vectors.
+  std::vector<std::uint32_t> write_clock_;  ///< 0: never
+  std::vector<std::uint32_t> writer_;       ///< warp << 8 | lane, kAtomicBit
+  std::vector<std::uint32_t> readers_;      ///< warps that have read since
+  std::vector<std::uint32_t> read_first_;   ///< their clocks
+  std::vector<std::uint32_t> read_last_;
+  std::vector<std::uint32_t> reader_lane_;  ///< or kSeveralLanes
 };
 
 }  // namespace gpusim::check

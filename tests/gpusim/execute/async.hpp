@@ -17,6 +17,9 @@ void deliver_bulk(Block& owner, std::uint32_t offset);
 /// Bulk copies to global memory that these lanes leave behind without having waited for them.
 void check_abandoned_copies(Context& context, const Op& op, LaneMask lanes);
 
+/// The place of an initialised mbarrier; null after a fault. Its accesses are no races.
+std::byte* mbarrier_place(Context& context, const Op& op, int lane, std::uint64_t address);
+
 // The mbarrier in a word of shared memory. Each may end the phase.
 void mbarrier_arrive(std::byte* place, std::uint32_t count);
 void mbarrier_add_pending(std::byte* place);

@@ -145,7 +145,7 @@ void arrive_later(Context& context, const Op& op, LaneMask mask) {
   AsyncCopies& copies = context.warp->copies;
   for_lanes(mask, [&](int lane) {
     if (context.event == Event::kFault) return;
-    std::byte* place = resolve_shared_range(context, op, lane, barrier.at[lane], 8, true, 8);
+    std::byte* place = mbarrier_place(context, op, lane, barrier.at[lane]);
     if (place == nullptr) return;
     if (op.immediate == 0) mbarrier_add_pending(place);  // without .noinc
     copies.arrivals.push_back(

@@ -72,7 +72,7 @@ void to_shared(Context& context, const Op& op, LaneMask mask) {
     if (source == nullptr) return;
     if (source_space != ptx::Space::kShared) ++context.counters.global_load_requests;
     if (resolve_shared_range(context, op, lane, address, bytes, true, kBulkAlignment) == nullptr ||
-        resolve_shared_range(context, op, lane, barrier, 8, false, 8) == nullptr) {
+        mbarrier_place(context, op, lane, barrier) == nullptr) {
       return;
     }
     std::uint64_t offset = 0, barrier_offset = 0;

@@ -74,19 +74,52 @@ bool unordered(const MemoryDetail& detail) {
 
 /// Different sectors among the lanes' addresses.
 std::uint64_t count_sectors(LaneMask mask, const std::uint64_t* address) {
-  std::uint64_t seen[kLanes];
+  std::uint64_t previous = address[__builtin_ctz(mask)] / kSector;
+  std::uint64_t changes = 1;
+  bool ascending = true;
+  for_lanes(mask & (mask - 1), [&](int lane) {
+    const std::uint64_t sector = address[lane] / kSector;
+    ascending = ascending && sector >= previous;
+    changes += sector != previous ? 1 : 0;
+    previous = sector;
+  });
+  if (ascending) return changes;
+  // A small table of those seen.
+  constexpr unsigned kSlots = 128;
+  std::uint64_t seen[kSlots];
+  std::uint64_t used[kSlots / 64] = {};
   std::uint64_t count = 0;
-  std::uint64_t previous = ~0ULL;
   for_lanes(mask, [&](int lane) {
     const std::uint64_t sector = address[lane] / kSector;
-    if (sector == previous) return;
-    previous = sector;
-    for (std::uint64_t i = count; i-- > 0;) {
-      if (seen[i] == sector) return;
+    auto slot = static_cast<unsigned>((sector * 0x9e3779b97f4a7c15ULL) >> 57);
+    while ((used[slot / 64] >> (slot % 64) & 1) != 0) {
+      if (seen[slot] == sector) return;
+      slot = (slot + 1) % kSlots;
     }
-    seen[count++] = sector;
+    used[slot / 64] |= 1ULL << (slot % 64);
+    seen[slot] = sector;
+    ++count;
   });
   return count;
+}
+
+/// Smallest and largest address of the active lanes, and the bits that any of them has set.
+struct Extent {
+  std::uint64_t low = ~0ULL, high = 0, bits = 0;
+};
+
+__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) Extent extent_of(
+    const std::uint64_t* address, LaneMask mask) {
+  std::uint64_t low = ~0ULL, high = 0, bits = 0;
+  for (std::uint32_t i = 0; i < kLanes; ++i) {
+    const std::uint64_t active = 0 - static_cast<std::uint64_t>(mask >> i & 1);
+    const std::uint64_t a = address[i] & active;
+    const std::uint64_t b = address[i] | ~active;
+    low = b < low ? b : low;
+    high = a > high ? a : high;
+    bits |= a;
+  }
+  return {low, high, bits};
 }
 
 void count_access(Context& context, const MemoryDetail& detail, std::uint64_t lanes,
@@ -130,9 +163,10 @@ void fail_foreign(Context& context, const Op& op, int lane, const Allocation& al
 
 }  // namespace
 
-std::byte* resolve_global_span(Context& context, const MemoryDetail& detail,
-                               std::uint64_t address) {
-  const std::uint64_t bytes = std::uint64_t{detail.width} * kLanes;
+std::byte* resolve_global_run(Context& context, const MemoryDetail& detail, const Run& run) {
+  const std::uint64_t address = run.address;
+  const std::uint64_t bytes =
+      std::uint64_t{detail.width} * (run.uniform ? 1u : static_cast<unsigned>(run.lanes));
   Site& site = context.site(detail.site + context.code->first_site);
   const Allocation* allocation = site.allocation;
   if (!reachable(allocation, address, bytes)) {
@@ -142,25 +176,78 @@ std::byte* resolve_global_span(Context& context, const MemoryDetail& detail,
     site.allocation = allocation;
   }
   if (address % detail.width != 0) return nullptr;
+  const Options& options = context.launch.options;
   if (detail.write) {
     if (allocation->read_only) return nullptr;
     mark_written(*allocation, address, bytes);
-  } else if (allocation->initialised != nullptr && context.launch.options.check_initialised &&
+  } else if (allocation->initialised != nullptr && options.check_initialised &&
              !range_written(*allocation, address, bytes)) {
     return nullptr;
   }
-  if (context.launch.options.check_streams && unordered(detail)) {
+  if (options.check_streams && detail.space != ptx::Space::kConst) {
     note_access(context, site, address, bytes, detail.write);
   }
-  count_access(context, detail, kLanes, (address + bytes - 1) / kSector - address / kSector + 1);
+  count_access(context, detail, static_cast<unsigned>(run.lanes),
+               (address + bytes - 1) / kSector - address / kSector + 1);
   return allocation->at(address);
 }
+
+namespace {
+
+/// All lanes inside one block that lets them pass. False: each has to be looked at.
+bool resolve_together(Context& context, const MemoryDetail& detail, LaneMask mask,
+                      const std::uint64_t* address, std::byte** place, Site& site) {
+  const std::uint64_t bytes = detail.width;
+  const Extent extent = extent_of(address, mask);
+  if ((extent.bits & (bytes - 1)) != 0) return false;
+  const std::uint64_t span = extent.high - extent.low + bytes;
+  const Allocation* allocation = site.allocation;
+  if (!reachable(allocation, extent.low, span)) {
+    allocation = AddressSpace::instance().find(extent.low);
+    if (!reachable(allocation, extent.low, span)) return false;
+    if (!may_access(context.launch.request->module->device, *allocation)) return false;
+    site.allocation = allocation;
+  }
+  if (detail.write && allocation->read_only) return false;
+  // Aligned elements never straddle two words of the bitmap.
+  const bool reads = !detail.write || detail.atomic;
+  std::atomic<std::uint64_t>* const written = allocation->initialised;
+  if (written != nullptr) {
+    const std::uint64_t element = (bytes == 64 ? ~0ULL : (1ULL << bytes) - 1);
+    const bool check = reads && context.launch.options.check_initialised;
+    std::uint64_t missing = 0;
+    for_lanes(mask, [&](int lane) {
+      const std::uint64_t bit = address[lane] - allocation->begin;
+      const std::uint64_t wanted = element << (bit % 64);
+      const std::uint64_t have = written[bit / 64].load(std::memory_order_relaxed);
+      if ((have & wanted) == wanted) return;
+      missing |= 1;
+      if (!check && detail.write) written[bit / 64].fetch_or(wanted, std::memory_order_relaxed);
+    });
+    if (check && missing != 0) return false;
+  }
+  for_lanes(mask, [&](int lane) { place[lane] = allocation->at(address[lane]); });
+  if (context.launch.options.check_streams && detail.space != ptx::Space::kConst) {
+    for_lanes(mask,
+              [&](int lane) { note_access(context, site, address[lane], bytes, detail.write); });
+  }
+  return true;
+}
+
+}  // namespace
 
 bool resolve_global(Context& context, const Op& op, const MemoryDetail& detail, LaneMask mask,
                     const std::uint64_t* address, std::byte** place) {
   Site& site = context.site(detail.site + context.code->first_site);
   const std::uint64_t bytes = detail.width;
   const Options& options = context.launch.options;
+  if (resolve_together(context, detail, mask, address, place, site)) {
+    if (options.count_sectors) {
+      count_access(context, detail, static_cast<std::uint64_t>(__builtin_popcount(mask)),
+                   count_sectors(mask, address));
+    }
+    return true;
+  }
   bool good = true;
   for_lanes(mask, [&](int lane) {
     if (!good) return;

@@ -153,7 +153,7 @@ Turn run_warp(Context& context, Warp& warp, std::int64_t budget) {
 
     while (true) {
       const Op& op = ops[pc];
-      if (op.starts_block && !alone && pc != entered) {
+      if (!alone && op.starts_block && pc != entered) {
         group->pc = pc;
         break;
       }
@@ -163,7 +163,10 @@ Turn run_warp(Context& context, Warp& warp, std::int64_t budget) {
         active &= op.guard_negated ? ~value : value;
       }
       instructions += op.counted ? 1 : 0;
-      lanes += op.counted ? static_cast<unsigned>(__builtin_popcount(active)) : 0;
+      // Counting bits is a call on baseline x86-64; nearly always all lanes are active.
+      const unsigned count =
+          active == kAllLanes ? kLanes : static_cast<unsigned>(__builtin_popcount(active));
+      lanes += op.counted ? count : 0;
       if (op.kind == Kind::kAlu) [[likely]] {
         if (active != 0) {
           AluOperands operands;

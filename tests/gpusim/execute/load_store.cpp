@@ -96,55 +96,85 @@ void give(const Context& context, const MemoryDetail& detail, LaneMask mask,
   }
 }
 
-/// Whether elements of consecutive lanes are whole register elements.
+/// Whether the registers' rows are of the elements' natural width.
 bool plain_elements(const MemoryDetail& detail) {
-  return (detail.element_bytes == 4 && !detail.wide_rows) || detail.element_bytes == 8;
+  return detail.element_bytes == 8 || !detail.wide_rows;
 }
 
-template <class T>
-void spread(const Context& context, const MemoryDetail& detail, const std::byte* place) {
-  const std::size_t count = detail.outputs.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    T* row = reinterpret_cast<T*>(detail.outputs[i].resolve(context.frame));
-    const std::byte* source = place + i * sizeof(T);
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      row[lane] = read_as<T>(source + lane * count * sizeof(T));
+/// Consecutive memory of a run of lanes to a row; `stride` bytes from lane to lane (0: uniform).
+template <class T, class Row>
+void spread(Row* row, const std::byte* place, const Run& run, std::size_t stride) {
+  for (int lane = 0; lane < run.lanes; ++lane) {
+    row[run.first + lane] =
+        static_cast<Row>(read_as<T>(place + static_cast<std::size_t>(lane) * stride));
+  }
+}
+
+template <class T, class Row>
+void take_run_typed(const Context& context, const MemoryDetail& detail, const std::byte* place,
+                    const Run& run) {
+  const std::size_t stride = run.uniform ? 0 : detail.width;
+  for (std::size_t e = 0; e < detail.outputs.size(); ++e) {
+    Row* row = reinterpret_cast<Row*>(detail.outputs[e].resolve(context.frame));
+    spread<T, Row>(row, place + e * detail.element_bytes, run, stride);
+  }
+}
+
+void take_run(const Context& context, const MemoryDetail& detail, const std::byte* place,
+              const Run& run) {
+  if (detail.count == 1 && detail.element_bytes >= 4 && !run.uniform) {
+    const std::size_t bytes = detail.element_bytes;
+    std::memcpy(detail.outputs[0].resolve(context.frame) + static_cast<unsigned>(run.first) * bytes,
+                place, bytes * static_cast<unsigned>(run.lanes));
+    return;
+  }
+  switch (detail.element_bytes) {
+    case 1:
+      return detail.sign_extend
+                 ? take_run_typed<std::int8_t, std::uint32_t>(context, detail, place, run)
+                 : take_run_typed<std::uint8_t, std::uint32_t>(context, detail, place, run);
+    case 2:
+      return detail.sign_extend
+                 ? take_run_typed<std::int16_t, std::uint32_t>(context, detail, place, run)
+                 : take_run_typed<std::uint16_t, std::uint32_t>(context, detail, place, run);
+    case 4:
+      return take_run_typed<std::uint32_t, std::uint32_t>(context, detail, place, run);
+    default:
+      return take_run_typed<std::uint64_t, std::uint64_t>(context, detail, place, run);
+  }
+}
+
+template <class T, class Row>
+void give_run_typed(const Context& context, const MemoryDetail& detail, std::byte* place,
+                    const Run& run) {
+  for (std::size_t e = 0; e < detail.inputs.size(); ++e) {
+    const Row* row = reinterpret_cast<const Row*>(detail.inputs[e].resolve(context.frame));
+    std::byte* target = place + e * detail.element_bytes;
+    for (int lane = 0; lane < run.lanes; ++lane) {
+      const T value = static_cast<T>(row[run.first + lane]);
+      std::memcpy(target + static_cast<std::size_t>(lane) * detail.width, &value, sizeof(T));
     }
   }
 }
 
-/// Consecutive memory of all lanes to registers.
-void take_span(const Context& context, const MemoryDetail& detail, const std::byte* place) {
-  if (detail.count == 1) {
-    std::memcpy(detail.outputs[0].resolve(context.frame), place,
-                std::size_t{detail.element_bytes} * kLanes);
-  } else if (detail.element_bytes == 4) {
-    spread<std::uint32_t>(context, detail, place);
-  } else {
-    spread<std::uint64_t>(context, detail, place);
+void give_run(const Context& context, const MemoryDetail& detail, std::byte* place,
+              const Run& run) {
+  if (detail.count == 1 && detail.element_bytes >= 4) {
+    const std::size_t bytes = detail.element_bytes;
+    std::memcpy(place,
+                detail.inputs[0].resolve(context.frame) + static_cast<unsigned>(run.first) * bytes,
+                bytes * static_cast<unsigned>(run.lanes));
+    return;
   }
-}
-
-template <class T>
-void gather_back(const Context& context, const MemoryDetail& detail, std::byte* place) {
-  const std::size_t count = detail.inputs.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    const T* row = reinterpret_cast<const T*>(detail.inputs[i].resolve(context.frame));
-    std::byte* target = place + i * sizeof(T);
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      std::memcpy(target + lane * count * sizeof(T), &row[lane], sizeof(T));
-    }
-  }
-}
-
-void give_span(const Context& context, const MemoryDetail& detail, std::byte* place) {
-  if (detail.count == 1) {
-    std::memcpy(place, detail.inputs[0].resolve(context.frame),
-                std::size_t{detail.element_bytes} * kLanes);
-  } else if (detail.element_bytes == 4) {
-    gather_back<std::uint32_t>(context, detail, place);
-  } else {
-    gather_back<std::uint64_t>(context, detail, place);
+  switch (detail.element_bytes) {
+    case 1:
+      return give_run_typed<std::uint8_t, std::uint32_t>(context, detail, place, run);
+    case 2:
+      return give_run_typed<std::uint16_t, std::uint32_t>(context, detail, place, run);
+    case 4:
+      return give_run_typed<std::uint32_t, std::uint32_t>(context, detail, place, run);
+    default:
+      return give_run_typed<std::uint64_t, std::uint64_t>(context, detail, place, run);
   }
 }
 
@@ -258,34 +288,51 @@ void watch_poll(Context& context, const Op& op, const MemoryDetail& detail, Lane
   note_poll(context, op, sum);
 }
 
+/// The fast way: active lanes stand side by side and touch consecutive elements, or all the same.
+bool access_run(Context& context, const Op& op, const MemoryDetail& detail, LaneMask mask) {
+  if (op.a.absent() || !plain_elements(detail)) return false;
+  Run run;
+  run.first = __builtin_ctz(mask);
+  run.lanes = __builtin_popcount(mask);
+  const LaneMask from_first = mask >> run.first;
+  if ((from_first & (from_first + 1)) != 0) return false;  // a gap
+  Pattern pattern = Pattern::kOther;
+  if (detail.wide_address) {
+    const std::uint64_t* row = context.row64(op.a);
+    pattern = pattern_of(row, detail.width, mask);
+    run.address = row[run.first];
+  } else {
+    const std::uint32_t* row = context.row32(op.a);
+    pattern = pattern_of(row, std::uint32_t{detail.width}, mask);
+    run.address = row[run.first];
+  }
+  run.address += static_cast<std::uint64_t>(detail.offset);
+  run.uniform = pattern == Pattern::kUniform;
+  if (pattern == Pattern::kOther || (run.uniform && detail.write && run.lanes > 1)) return false;
+  ptx::Space space = detail.space;
+  if (space == ptx::Space::kGeneric) {
+    space = space_of(run.address);
+    if (space == ptx::Space::kShared) run.address -= shared_window(*context.block);
+  }
+  std::byte* place = nullptr;
+  if (space == ptx::Space::kGlobal || space == ptx::Space::kConst) {
+    place = resolve_global_run(context, detail, run);
+  } else if (space == ptx::Space::kShared) {
+    place = resolve_shared_run(context, detail, run);
+  }
+  if (place == nullptr) return false;
+  if (detail.write) {
+    give_run(context, detail, place, run);
+  } else {
+    take_run(context, detail, place, run);
+    if (detail.strong) watch_poll(context, op, detail, mask);
+  }
+  return true;
+}
+
 void access(Context& context, const Op& op, LaneMask mask) {
   const MemoryDetail& detail = op.as<MemoryDetail>();
-  ptx::Space space = detail.space;
-  if (mask == kAllLanes && detail.wide_address && !op.a.absent() && plain_elements(detail)) {
-    const std::uint64_t* row = context.row64(op.a);
-    if (contiguous(row, detail.width)) {
-      std::uint64_t first = row[0] + static_cast<std::uint64_t>(detail.offset);
-      if (space == ptx::Space::kGeneric) {
-        space = space_of(first);
-        if (space == ptx::Space::kShared) first -= shared_window(*context.block);
-      }
-      std::byte* place = nullptr;
-      if (space == ptx::Space::kGlobal || space == ptx::Space::kConst) {
-        place = resolve_global_span(context, detail, first);
-      } else if (space == ptx::Space::kShared) {
-        place = resolve_shared_span(context, detail, first);
-      }
-      if (place != nullptr) {
-        if (detail.write) {
-          give_span(context, detail, place);
-        } else {
-          take_span(context, detail, place);
-          if (detail.strong) watch_poll(context, op, detail, mask);
-        }
-        return;
-      }
-    }
-  }
+  if (access_run(context, op, detail, mask)) return;
   Addresses addresses;
   collect_addresses(context, op, detail, mask, addresses);
   if (detail.space == ptx::Space::kGeneric) {

@@ -212,6 +212,12 @@ Action action_of(const Decoder& decoder) {
 
 }  // namespace
 
+std::byte* mbarrier_place(Context& context, const Op& op, int lane, std::uint64_t address) {
+  Block* owner = nullptr;
+  std::uint64_t offset = 0;
+  return find_barrier(context, op, lane, address, Action::kArrive, owner, offset);
+}
+
 void mbarrier_arrive(std::byte* place, std::uint32_t count) {
   Mbarrier m = load(place);
   m.pending -= std::min(count, m.pending);

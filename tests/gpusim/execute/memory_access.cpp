@@ -8,13 +8,55 @@
 
 namespace gpusim::execute {
 
-__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) bool contiguous(
-    const std::uint64_t* address, std::uint64_t stride) {
-  std::uint64_t different = 0;
-  for (std::uint64_t i = 0; i < kLanes; ++i) {
-    different |= address[i] ^ (address[0] + i * stride);
+namespace {
+
+/// Bit 0: not a run; bit 1: not uniform.
+template <class T>
+[[gnu::always_inline]] inline unsigned differences(const T* address, T stride, T first_address,
+                                                   std::uint32_t first, LaneMask mask) {
+  const T base = first_address - static_cast<T>(first) * stride;
+  T run = 0, uniform = 0;
+  if (mask == kAllLanes) {
+    for (std::uint32_t i = 0; i < kLanes; ++i) {
+      run |= address[i] ^ static_cast<T>(base + i * stride);
+      uniform |= address[i] ^ first_address;
+    }
+  } else {
+    for (std::uint32_t i = 0; i < kLanes; ++i) {
+      const T active = static_cast<T>(0) - static_cast<T>(mask >> i & 1);
+      run |= (address[i] ^ static_cast<T>(base + i * stride)) & active;
+      uniform |= (address[i] ^ first_address) & active;
+    }
   }
-  return different == 0;
+  return (run != 0 ? 1u : 0u) | (uniform != 0 ? 2u : 0u);
+}
+
+__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) unsigned compare_wide(
+    const std::uint64_t* address, std::uint64_t stride, std::uint32_t first, LaneMask mask) {
+  return differences(address, stride, address[first], first, mask);
+}
+
+__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) unsigned
+compare_narrow(const std::uint32_t* address, std::uint32_t stride, std::uint32_t first,
+               LaneMask mask) {
+  return differences(address, stride, address[first], first, mask);
+}
+
+Pattern pattern_from(unsigned different) {
+  if ((different & 2) == 0) return Pattern::kUniform;
+  return (different & 1) == 0 ? Pattern::kRun : Pattern::kOther;
+}
+
+}  // namespace
+
+Pattern pattern_of(const std::uint64_t* address, std::uint64_t stride, LaneMask mask) {
+  const auto first = static_cast<std::uint32_t>(__builtin_ctz(mask));
+  return pattern_from(compare_wide(address, stride, first, mask));
+}
+
+Pattern pattern_of(const std::uint32_t* address, std::uint32_t stride, LaneMask mask) {
+  const auto first = static_cast<std::uint32_t>(__builtin_ctz(mask));
+  return pattern_from(compare_narrow(address, stride, first, mask));
 }
 
 void collect_addresses(const Context& context, const Op& op, const MemoryDetail& detail,
@@ -161,7 +203,7 @@ std::string describe_address(std::uint64_t address, std::uint64_t bytes) {
   std::snprintf(text, sizeof(text), "0x%llx", static_cast<unsigned long long>(address));
   constexpr std::uint64_t kNullPage = 65536;
   if (address < kNullPage) {
-    return std::string(text) + ", a null pointer" + (address == 0 ? "" : " plus an offset");
+    return std::string(text) + " is a null pointer" + (address == 0 ? "" : " plus an offset");
   }
   const AddressSpace& space = AddressSpace::instance();
   const Allocation* inside = space.find(address);
@@ -170,7 +212,7 @@ std::string describe_address(std::uint64_t address, std::uint64_t bytes) {
            " bytes that reach beyond the end of " + inside->label + " (" +
            std::to_string(inside->bytes) + " bytes)";
   }
-  return std::string(text) + ", " + space.describe(address);
+  return std::string(text) + " is " + space.describe(address);
 }
 
 }  // namespace gpusim::execute

@@ -43,8 +43,11 @@ ptx::Space memory_space(const Decoder& decoder);
 void collect_addresses(const Context& context, const Op& op, const MemoryDetail& detail,
                        LaneMask mask, Addresses& addresses);
 
-/// Whether address[i] == address[0] + i * stride for all lanes.
-bool contiguous(const std::uint64_t* address, std::uint64_t stride);
+/// How the addresses of the active lanes follow each other.
+enum class Pattern : std::uint8_t { kRun, kUniform, kOther };
+/// kRun: address[i] == address[first] + (i - first) * stride. Inactive lanes do not count.
+Pattern pattern_of(const std::uint64_t* address, std::uint64_t stride, LaneMask mask);
+Pattern pattern_of(const std::uint32_t* address, std::uint32_t stride, LaneMask mask);
 
 // Each checks bounds, alignment, initialisation and races for all lanes of the mask and gives the
 // places of the data; false after a fault. Local memory is not among them, see local_memory.hpp.
@@ -56,10 +59,16 @@ bool resolve_parameter(Context& context, const Op& op, const MemoryDetail& detai
                        const std::uint64_t* address, std::byte** place);
 bool check_local(Context& context, const Op& op, const MemoryDetail& detail, LaneMask mask,
                  const std::uint64_t* address);
-/// All lanes, consecutive elements from `address`: the place of the first, or null where the
-/// general way has to be taken.
-std::byte* resolve_global_span(Context& context, const MemoryDetail& detail, std::uint64_t address);
-std::byte* resolve_shared_span(Context& context, const MemoryDetail& detail, std::uint64_t address);
+/// Consecutive elements from `address` on, of `lanes` lanes beginning with `first` (or, `uniform`,
+/// one element for all of them): the place of the first, or null where the general way has to be
+/// taken.
+struct Run {
+  std::uint64_t address = 0;
+  int first = 0, lanes = kLanes;
+  bool uniform = false;
+};
+std::byte* resolve_global_run(Context& context, const MemoryDetail& detail, const Run& run);
+std::byte* resolve_shared_run(Context& context, const MemoryDetail& detail, const Run& run);
 
 /// A range that one lane touches through a copy.
 std::byte* resolve_global_range(Context& context, const Op& op, int lane, std::uint64_t address,

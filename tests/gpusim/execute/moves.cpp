@@ -109,6 +109,7 @@ std::uint64_t window_of(const Context& context, ptx::Space space) {
 
 struct SpaceDetail : Detail {
   ptx::Space space = ptx::Space::kGlobal;
+  bool own_block = false;  ///< shared::cta, not that of other blocks of the cluster
 };
 
 void to_generic(Context& context, const Op& op, LaneMask mask) {
@@ -126,7 +127,8 @@ void from_generic(Context& context, const Op& op, LaneMask mask) {
 }
 
 void is_space(Context& context, const Op& op, LaneMask mask) {
-  const ptx::Space space = op.as<SpaceDetail>().space;
+  const SpaceDetail& detail = op.as<SpaceDetail>();
+  const ptx::Space space = detail.space;
   const std::uint64_t* a = context.row64(op.a);
   LaneMask result = 0;
   for_lanes(mask, [&](int lane) {
@@ -136,7 +138,8 @@ void is_space(Context& context, const Op& op, LaneMask mask) {
       const Allocation* allocation = AddressSpace::instance().find(a[lane]);
       if (allocation != nullptr && allocation->read_only) found = ptx::Space::kConst;
     }
-    if (found == space) result |= 1u << lane;
+    const bool own = (a[lane] - kSharedWindow) / kSharedSlot == context.block->cluster_rank;
+    if (found == space && (own || !detail.own_block)) result |= 1u << lane;
   });
   LaneMask& d = context.predicate(op.d);
   d = (d & ~mask) | result;
@@ -175,7 +178,10 @@ void decode_isspacep(Decoder& decoder) {
   const Ref a = decoder.source(i.operands[1], 64);
   const Ref d = decoder.destination(i.operands[0], 1);
   Op& op = decoder.emit_handler(is_space);
-  decoder.detail<SpaceDetail>(op).space = space;
+  SpaceDetail& detail = decoder.detail<SpaceDetail>(op);
+  detail.space = space;
+  // Without a qualifier .shared is .shared::cta.
+  detail.own_block = space == ptx::Space::kShared && !i.has("shared::cluster");
   op.a = a;
   op.d = d;
 }

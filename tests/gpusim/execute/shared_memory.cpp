@@ -54,9 +54,14 @@ void report_conflict(Context& context, const Op& op, int lane, std::uint64_t off
                      ": no barrier between them");
 }
 
-bool all_bits(const std::vector<std::uint64_t>& bits, std::uint64_t offset, std::uint64_t bytes) {
-  for (std::uint64_t i = offset; i < offset + bytes; ++i) {
-    if ((bits[i / 64] >> (i % 64) & 1) == 0) return false;
+/// Whether all bits of a range are set.
+bool bits_set(const std::vector<std::uint64_t>& bits, std::uint64_t offset, std::uint64_t bytes) {
+  for (std::uint64_t i = offset; i < offset + bytes;) {
+    const std::uint64_t bit = i % 64;
+    const std::uint64_t width = std::min<std::uint64_t>(64 - bit, offset + bytes - i);
+    const std::uint64_t mask = (width == 64 ? ~0ULL : (1ULL << width) - 1) << bit;
+    if ((bits[i / 64] & mask) != mask) return false;
+    i += width;
   }
   return true;
 }
@@ -202,38 +207,38 @@ void mark_shared_written(Block& block, std::uint64_t offset, std::uint64_t bytes
 }
 
 bool shared_written(const Block& block, std::uint64_t offset, std::uint64_t bytes) {
-  return block.shared_written.empty() || all_bits(block.shared_written, offset, bytes);
+  return block.shared_written.empty() || bits_set(block.shared_written, offset, bytes);
 }
 
-std::byte* resolve_shared_span(Context& context, const MemoryDetail& detail,
-                               std::uint64_t address) {
+std::byte* resolve_shared_run(Context& context, const MemoryDetail& detail, const Run& run) {
   Block& block = *context.block;
-  const std::uint64_t bytes = std::uint64_t{detail.width} * kLanes;
-  if (address % detail.width != 0 || address + bytes > block.shared_bytes ||
-      address > block.shared_bytes) {
+  const std::uint64_t address = run.address;
+  const auto lanes = static_cast<unsigned>(run.lanes);
+  const std::uint64_t bytes = std::uint64_t{detail.width} * (run.uniform ? 1u : lanes);
+  if (address % detail.width != 0 || address > block.shared_bytes ||
+      address + bytes > block.shared_bytes || detail.strong) {
     return nullptr;
   }
-  if (!block.shared_written.empty()) {
-    if (detail.write) {
-      mark_shared_written(block, address, bytes, true);
-    } else {
-      for (std::uint64_t i = address; i < address + bytes;) {
-        const std::uint64_t bit = i % 64;
-        const std::uint64_t width = std::min<std::uint64_t>(64 - bit, address + bytes - i);
-        const std::uint64_t mask = (width == 64 ? ~0ULL : (1ULL << width) - 1) << bit;
-        if ((block.shared_written[i / 64] & mask) != mask) return nullptr;
-        i += width;
+  if (!block.shared_written.empty() && !detail.write &&
+      !bits_set(block.shared_written, address, bytes)) {
+    return nullptr;
+  }
+  if (block.races.enabled()) {
+    const auto offset = static_cast<std::uint32_t>(address);
+    const auto kind = detail.write ? check::SharedAccess::kWrite : check::SharedAccess::kRead;
+    if (run.uniform) {
+      const int lane = lanes > 1 ? check::SharedRaces::kSeveralLanes : run.first;
+      // A conflict is looked at again lane by lane, which finds it once more.
+      if (block.races.access(context.warp->index, lane, offset, detail.width, kind).found) {
+        return nullptr;
       }
+    } else if (!block.races.access_run(context.warp->index, run.first, run.lanes, offset,
+                                       detail.width, kind)) {
+      return nullptr;
     }
   }
-  if (block.races.enabled() && !detail.strong &&
-      !block.races.access_all(
-          context.warp->index, static_cast<std::uint32_t>(address), detail.width,
-          detail.write ? check::SharedAccess::kWrite : check::SharedAccess::kRead)) {
-    return nullptr;
-  }
-  if (detail.strong) return nullptr;
-  const std::uint64_t phases = std::max<std::uint64_t>(1, detail.width / 4);
+  if (detail.write) mark_shared_written(block, address, bytes, true);
+  const std::uint64_t phases = (bytes + 127) / 128;
   context.counters.shared_requests += phases;
   context.counters.shared_wavefronts += phases;
   return block.shared.data() + address;

@@ -1,6 +1,6 @@
-// A kernel that is given memory which has been freed.
+// A kernel that is given memory freed.
 //
-// expect: illegal address: .*increment.*{FILE}:{BUG}.*thread \(0, ?0, ?0\).*which has been freed
+// expect: illegal address: .*increment.*{FILE}:{BUG}.*thread \(0, ?0, ?0\).*freed
 #include "check.cuh"
 
 __global__ void increment(int* x) {
