@@ -1,5 +1,5 @@
-// `ingot bench ops`: what this machine can do, and what share of that each op reaches. One process;
-// what it writes into the tuning file is what progress lines call the machine's peak.
+// `ingot bench ops`: what this machine's CPU or GPU can do, and what share of that each op reaches.
+// One process; what it writes into the tuning file is what progress lines call the machine's peak.
 #include <sched.h>
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 
 #include "launcher/command_line.hpp"
 #include "launcher/commands.hpp"
+#include "launcher/device_choice.hpp"
 #include "launcher/measure.hpp"
 #include "ops/base/text.hpp"
 #include "ops/base/units.hpp"
@@ -22,6 +23,39 @@ int cores_of_process() {
   cpu_set_t set;
   CPU_ZERO(&set);
   return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+/// How large the measured work is.
+struct Workload {
+  CaseSizes cases;
+  std::vector<std::int64_t> products = {768, 1024, 1536, 2048};  ///< edges of the peak's matrices
+  std::int64_t copy_bytes = std::int64_t{128} << 20;
+};
+
+Workload workload_of(const std::string& shape, DeviceKind device) {
+  const bool gpu = device == DeviceKind::kCuda;
+  if (shape == "tiny") return {tiny_sizes(), {128, 256}, std::int64_t{1} << 20};
+  Workload work;
+  if (shape == "124m" || (shape == "auto" && gpu)) work.cases = gpt2_sizes();
+  if (gpu) {
+    work.products = {2048, 4096, 8192};
+    work.copy_bytes = std::int64_t{512} << 20;
+  }
+  return work;
+}
+
+/// Takes the GPU (or CPU) as a run of one rank would.
+DeviceChoice choose(const std::string& device) {
+  Config config;
+  config.device = device;
+  DeviceChoice choice = choose_device(config, {});
+  if (!choice.reason.empty()) {
+    std::fprintf(stderr, "device: cpu, since %s\n", choice.reason.c_str());
+  }
+  for (const std::string& warning : choice.warnings) {
+    std::fprintf(stderr, "%s\n", warning.c_str());
+  }
+  return choice;
 }
 
 /// The share of the machine's limit, whichever of arithmetic and memory bounds the op.
@@ -39,12 +73,16 @@ OpFigure figure_of(const OpCase& use, const OpTime& time, const MachineFigures& 
           matrix ? "matrix" : "copy"};
 }
 
-std::string render(const MachineFigures& machine) {
+std::string render(const MachineFigures& machine, DeviceKind device) {
+  const std::string threads =
+      device == DeviceKind::kCuda
+          ? ""
+          : fmt::format(", {} thread{}", machine.threads, machine.threads == 1 ? "" : "s");
   std::string text = fmt::format(
-      "{}, {}, {} thread{}\nmatrix peak  f32 {:.1f} GFLOP/s, bf16 {:.1f} GFLOP/s\ncopy         "
+      "{}, {}{}\nmatrix peak  f32 {:.1f} GFLOP/s, bf16 {:.1f} GFLOP/s\ncopy         "
       "{:.2f} GB/s (read and written)\n\n",
-      machine.processor, machine.isa, machine.threads, machine.threads == 1 ? "" : "s",
-      machine.matrix_f32 / 1e9, machine.matrix_bf16 / 1e9, machine.copy / 1e9);
+      machine.processor, machine.isa, threads, machine.matrix_f32 / 1e9, machine.matrix_bf16 / 1e9,
+      machine.copy / 1e9);
   Table table({{"op"}, {"type"}, {"first input"}, {"time us", true}, {"share", true}, {"of"}});
   for (const OpFigure& figure : machine.ops) {
     table.add({figure.op, figure.type, figure.size, fmt::format("{:.1f}", figure.seconds * 1e6),
@@ -91,21 +129,27 @@ int run_bench_ops(const BenchOpsOptions& options) {
   register_ops(registry);
   check_names(options.ops, registry);
   const int threads = options.threads > 0 ? options.threads : cores_of_process();
-  cpu::CpuDevice device(threads);
-  MachineFigures machine = this_machine(threads);
-  machine.matrix_f32 = measure_matrix_peak(registry, device, DType::kF32, options.seconds);
-  machine.matrix_bf16 = measure_matrix_peak(registry, device, DType::kBf16, options.seconds);
-  machine.copy = measure_copy(device);
+  const DeviceChoice choice = choose(options.device);
+  const std::unique_ptr<Device> opened = open_device(choice, registry, threads, 1);
+  Device& device = *opened;
+  const Workload work = workload_of(options.shape, device.kind());
+  MachineFigures machine = machine_of(choice, threads);
+  machine.matrix_f32 =
+      measure_matrix_peak(registry, device, DType::kF32, work.products, options.seconds);
+  machine.matrix_bf16 =
+      measure_matrix_peak(registry, device, DType::kBf16, work.products, options.seconds);
+  machine.copy = measure_copy(registry, device, work.copy_bytes, options.seconds);
   for (const DType type : {DType::kF32, DType::kBf16}) {
-    for (const OpCase& use : op_cases(type)) {
+    for (const OpCase& use : op_cases(type, work.cases)) {
       const bool wanted =
           options.ops.empty() || std::ranges::find(options.ops, use.op) != options.ops.end();
-      if (!wanted || !registry.has_kernel(use.op, DeviceKind::kCpu)) continue;
+      if (!wanted || !registry.has_kernel(use.op, device.kind())) continue;
       machine.ops.push_back(
           figure_of(use, measure_op(registry, device, use, options.seconds), machine));
     }
   }
-  const std::string text = options.json ? to_json(machine).dump(2) + "\n" : render(machine);
+  const std::string text =
+      options.json ? to_json(machine).dump(2) + "\n" : render(machine, device.kind());
   std::fputs(text.c_str(), stdout);
   if (options.write) {
     const std::string path = tuning_path(options.tuning);
@@ -117,8 +161,16 @@ int run_bench_ops(const BenchOpsOptions& options) {
 
 void declare_bench_ops(CLI::App& app, Action& action) {
   const auto options = std::make_shared<BenchOpsOptions>();
+  app.add_option("--device", options->device, "auto, cpu or cuda: what to measure")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  app.add_option("--shape", options->shape,
+                 "Sizes of the ops: tiny, small (6 layers' of width 384), 124m (GPT-2's); auto: "
+                 "small on a CPU, 124m on a GPU")
+      ->check(CLI::IsMember({"auto", "tiny", "small", "124m"}))
+      ->capture_default_str();
   app.add_option("--threads", options->threads,
-                 "Threads, as a rank will have; 0: the cores that this process may use")
+                 "Threads of the CPU, as a rank will have; 0: the cores that this process may use")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   app.add_option("--seconds", options->seconds, "To measure each op for")

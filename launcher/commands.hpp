@@ -64,7 +64,9 @@ struct ConfigCommand {
 };
 
 struct BenchOpsOptions {
-  int threads = 0;               ///< 0: all cores that this process may use
+  std::string device = "auto";
+  std::string shape = "auto";
+  int threads = 0;               ///< of the CPU; 0: all cores that this process may use
   double seconds = 0.1;          ///< of measuring per op
   std::vector<std::string> ops;  ///< empty: all
   bool json = false;

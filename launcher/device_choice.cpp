@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "ops/base/text.hpp"
 #include "ops/device/cpu/cpu_device.hpp"
 
 namespace ingot {
@@ -58,6 +59,10 @@ GpuSurvey look() {
 const GpuInfo& gpu_of(const RankFinding& finding) {
   const auto& gpus = finding.survey.gpus;
   return gpus[static_cast<std::size_t>(finding.local_rank) % gpus.size()];
+}
+
+std::string isa_of(const GpuInfo& gpu) {
+  return fmt::format("sm_{}{}", gpu.major, gpu.minor);
 }
 
 /// Why the ranks cannot each have a GPU; empty where they can.
@@ -127,11 +132,12 @@ DeviceChoice decide_device(const Config& config, const std::vector<RankFinding>&
   const RankFinding& mine = findings[static_cast<std::size_t>(rank)];
   choice.cuda = true;
   choice.ordinal = gpu_of(mine).ordinal;
+  choice.gpu = gpu_of(mine).name;
+  choice.isa = isa_of(gpu_of(mine));
   // Ranks compute alike only on equal GPUs: the fingerprint names every kind.
   std::vector<std::string> kinds;
   for (std::size_t r = 0; r < findings.size(); ++r) {
-    const GpuInfo& gpu = gpu_of(findings[r]);
-    const std::string kind = fmt::format("sm_{}{}", gpu.major, gpu.minor);
+    const std::string kind = isa_of(gpu_of(findings[r]));
     if (std::ranges::find(kinds, kind) == kinds.end()) kinds.push_back(kind);
     for (std::string& flaw : flaws_of(findings[r], r)) choice.warnings.push_back(std::move(flaw));
   }
@@ -161,6 +167,14 @@ std::unique_ptr<Device> open_device(const DeviceChoice& choice, Registry& regist
   CudaModule& module = load_cuda_module();
   module.register_kernels(registry);
   return module.create_device(choice.ordinal);
+}
+
+MachineFigures machine_of(const DeviceChoice& choice, int threads) {
+  if (!choice.cuda) return this_machine(threads);
+  MachineFigures machine;
+  machine.processor = printable(choice.gpu, 200);
+  machine.isa = choice.isa;
+  return machine;
 }
 
 }  // namespace ingot

@@ -9,6 +9,7 @@
 
 #include "ops/cuda_module.hpp"
 #include "runtime/config/config.hpp"
+#include "runtime/metrics/tuning.hpp"
 
 namespace ingot {
 
@@ -25,6 +26,8 @@ struct RankPlace {
 struct DeviceChoice {
   bool cuda = false;
   int ordinal = 0;     ///< of the GPU
+  std::string gpu;     ///< its name
+  std::string isa;     ///< its compute capability, "sm_90"
   std::string reason;  ///< with device: auto, why it is the CPU
   std::vector<std::string> warnings;
   std::string numerics;  ///< of the GPU, for the fingerprint: "sm_90, cuBLASLt 13.1.0"
@@ -49,5 +52,8 @@ DeviceChoice choose_device(const Config& config, const RankPlace& place);
 /// Makes the chosen device and adds its kernels. `threads` is for the CPU.
 std::unique_ptr<Device> open_device(const DeviceChoice& choice, Registry& registry, int threads,
                                     int local_ranks);
+
+/// The key of the device's figures in the tuning file: the GPU, or the CPU with so many threads.
+MachineFigures machine_of(const DeviceChoice& choice, int threads);
 
 }  // namespace ingot

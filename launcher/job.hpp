@@ -28,6 +28,7 @@ class Job {
   RankExchange& exchange() { return *exchange_; }
   Registry& registry() { return registry_; }
   Device& device() { return *device_; }
+  const DeviceChoice& choice() const { return choice_; }
   Communicator* communicator() { return communicator_.get(); }  ///< null for one rank
 
   /// Runs `work`, which makes no collective calls, on every rank. Where it throws on any, all ranks

@@ -7,6 +7,7 @@
 
 #include "ops/base/bf16.hpp"
 #include "ops/step_scalars.hpp"
+#include "runtime/execute/host_transfer.hpp"
 
 namespace ingot {
 namespace {
@@ -26,6 +27,7 @@ void fill_with(const TensorView& view, Value value) {
   }
 }
 
+/// Into memory of the host.
 void fill(const CaseInput& input, const TensorView& view) {
   if (input.fill == Fill::kScalars) {
     StepScalars scalars;
@@ -33,7 +35,7 @@ void fill(const CaseInput& input, const TensorView& view) {
     scalars.learning_rate = 1e-4;
     scalars.ema_decay = 0.999;
     scalars.clip_norm = 1;
-    scalars.cache_length = 255;
+    scalars.cache_length = input.bound;
     std::memcpy(view.data, &scalars, sizeof(scalars));
     return;
   }
@@ -63,12 +65,20 @@ void fill(const CaseInput& input, const TensorView& view) {
 /// A case with its memory, ready to run.
 class PreparedCase {
  public:
-  PreparedCase(const Registry& registry, cpu::CpuDevice& device, const OpCase& use)
-      : use_(use), stream_(device.create_stream("bench")) {
+  PreparedCase(const Registry& registry, Device& device, const OpCase& use)
+      : use_(use),
+        begin_(device.create_event()),
+        end_(device.create_event()),
+        stream_(device.create_stream("bench")) {
+    HostTransfer transfer(device);
+    std::vector<std::byte> contents;
     for (const CaseInput& input : use.inputs) {
       input_types_.push_back(input.type);
       inputs_.push_back(allocate(device, input.type));
-      if (input.type.count() > 0) fill(input, inputs_.back());
+      if (input.type.count() == 0) continue;
+      contents.resize(static_cast<std::size_t>(input.type.bytes()));
+      fill(input, {contents.data(), input.type});
+      transfer.write(inputs_.back().data, contents.data(), input.type.bytes());
     }
     const Op& op = registry.find(use.op);
     output_types_ = op.infer(input_types_, use.attributes);
@@ -91,17 +101,35 @@ class PreparedCase {
 
   /// Seconds that `count` executions take.
   double run(std::int64_t count) {
-    const double start = now();
-    for (std::int64_t i = 0; i < count; ++i) kernel_->enqueue(*stream_, arguments_);
-    stream_->synchronize();
-    return now() - start;
+    return time([&] { enqueue(count); });
+  }
+  /// The same, replayed where the device can.
+  double replay(std::int64_t count) {
+    if (!recording_ || recorded_ != count) {
+      recording_ = stream_->device().record(*stream_, "bench", [&] { enqueue(count); });
+      recorded_ = count;
+    }
+    if (!recording_) return run(count);
+    return time([&] { recording_->replay(*stream_); });
   }
 
  private:
-  TensorView allocate(cpu::CpuDevice& device, const TensorType& type) {
+  TensorView allocate(Device& device, const TensorType& type) {
     if (type.count() == 0) return {nullptr, type};
     buffers_.push_back(device.allocate(type.bytes(), "bench"));
     return {buffers_.back().data(), type};
+  }
+
+  void enqueue(std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i) kernel_->enqueue(*stream_, arguments_);
+  }
+  template <typename Work>
+  double time(const Work& work) {
+    stream_->record(*begin_);
+    work();
+    stream_->record(*end_);
+    stream_->synchronize();
+    return end_->seconds_since(*begin_);
   }
 
   OpCase use_;
@@ -114,7 +142,11 @@ class PreparedCase {
   KernelArguments arguments_;
   Cost cost_;
   std::unique_ptr<Kernel> kernel_;
-  std::unique_ptr<Stream> stream_;  // destroyed first: its worker uses what is above
+  std::unique_ptr<Event> begin_;
+  std::unique_ptr<Event> end_;
+  std::unique_ptr<Stream> stream_;  // destroyed before what is above: its worker uses that
+  std::unique_ptr<Recording> recording_;
+  std::int64_t recorded_ = 0;  // executions in it
 };
 
 double median(std::vector<double> values) {
@@ -125,27 +157,29 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
-OpTime measure_op(const Registry& registry, cpu::CpuDevice& device, const OpCase& use,
-                  double seconds) {
+OpTime measure_op(const Registry& registry, Device& device, const OpCase& use, double seconds) {
   PreparedCase prepared(registry, device, use);
-  prepared.run(1);  // page faults and lazily created primitives
+  prepared.run(1);  // page faults, lazily created primitives, modules of the GPU
   const double once = std::max(prepared.run(1), 1e-7);
-  // Batches of a few milliseconds: waking the stream's worker then costs nothing that shows.
+  // Batches of a few milliseconds, and at most as many executions as a recording may well have.
   constexpr double kBatchSeconds = 0.005;
-  const auto count = std::max<std::int64_t>(1, static_cast<std::int64_t>(kBatchSeconds / once));
+  constexpr double kMostExecutions = 500;
+  const auto count =
+      static_cast<std::int64_t>(std::clamp(kBatchSeconds / once, 1.0, kMostExecutions));
+  prepared.replay(count);  // the first replay puts the recording onto the device
   std::vector<double> times;
   const double start = now();
   do {
-    times.push_back(prepared.run(count) / static_cast<double>(count));
+    times.push_back(std::max(prepared.replay(count), 1e-9) / static_cast<double>(count));
   } while (now() - start < seconds);
   const double least = *std::min_element(times.begin(), times.end());
   return {median(std::move(times)), least, prepared.cost()};
 }
 
-double measure_matrix_peak(const Registry& registry, cpu::CpuDevice& device, DType type,
-                           double seconds) {
+double measure_matrix_peak(const Registry& registry, Device& device, DType type,
+                           std::span<const std::int64_t> sizes, double seconds) {
   double best = 0;
-  for (const std::int64_t size : {768, 1024, 1536, 2048}) {
+  for (const std::int64_t size : sizes) {
     const OpCase use{
         "linear",
         type,
@@ -157,21 +191,11 @@ double measure_matrix_peak(const Registry& registry, cpu::CpuDevice& device, DTy
   return best;
 }
 
-double measure_copy(cpu::CpuDevice& device) {
-  constexpr std::int64_t kBytes = std::int64_t{128} << 20;
-  constexpr std::int64_t kPiece = std::int64_t{1} << 20;
-  const Buffer from = device.allocate(kBytes, "bench");
-  const Buffer to = device.allocate(kBytes, "bench");
-  double best = 0;
-  for (int repetition = 0; repetition < 7; ++repetition) {
-    const double start = now();
-    device.pool().parallel_for(kBytes, kPiece, [&](std::int64_t begin, std::int64_t end) {
-      std::memcpy(to.at(begin, end - begin), from.at(begin, end - begin),
-                  static_cast<std::size_t>(end - begin));
-    });
-    best = std::max(best, 2 * static_cast<double>(kBytes) / (now() - start));
-  }
-  return best;
+double measure_copy(const Registry& registry, Device& device, std::int64_t bytes, double seconds) {
+  const OpCase use{
+      "copy", DType::kF32, {{{DType::kF32, Shape{bytes / std::int64_t{sizeof(float)}}}}}, {}};
+  const OpTime time = measure_op(registry, device, use, seconds);
+  return static_cast<double>(time.cost.bytes_read + time.cost.bytes_written) / time.least_seconds;
 }
 
 }  // namespace ingot

@@ -33,10 +33,8 @@ int run_train(const TrainOptions& options) {
       if (job.session().rank() == 0) directory->describe(config, environment);
     });
     const DType type = config.train.precision == "bf16" ? DType::kBf16 : DType::kF32;
-    // The tuning file has the CPU's peak.
-    const double peak = job.device().kind() == DeviceKind::kCpu
-                            ? measured_matrix_peak(config, type, environment.threads)
-                            : 0;
+    const double peak =
+        measured_matrix_peak(config, type, machine_of(job.choice(), environment.threads));
     const TrainerParts parts{job.registry(), job.device(), job.communicator(),
                              job.exchange(), job.log(),    *directory,
                              *data,          environment,  peak};

@@ -169,19 +169,19 @@ void write_tuning(const std::string& path, const MachineFigures& figures) {
   write_file_atomically(path, yaml::render(file_schema(), &file));
 }
 
-std::optional<double> matrix_peak(const std::string& path, DType type, int threads) {
-  const MachineFigures here = this_machine(threads);
-  for (const MachineFigures& machine : read_tuning(path)) {
-    if (!same_machine(machine, here)) continue;
-    const double peak = type == DType::kBf16 ? machine.matrix_bf16 : machine.matrix_f32;
+std::optional<double> matrix_peak(const std::string& path, DType type,
+                                  const MachineFigures& machine) {
+  for (const MachineFigures& known : read_tuning(path)) {
+    if (!same_machine(known, machine)) continue;
+    const double peak = type == DType::kBf16 ? known.matrix_bf16 : known.matrix_f32;
     if (peak > 0) return peak;
   }
   return {};
 }
 
-double measured_matrix_peak(const Config& config, DType type, int threads) {
+double measured_matrix_peak(const Config& config, DType type, const MachineFigures& machine) {
   try {
-    return matrix_peak(tuning_path(config.tuning), type, threads).value_or(0);
+    return matrix_peak(tuning_path(config.tuning), type, machine).value_or(0);
   } catch (const Error&) {
     if (!config.tuning.empty()) throw;
     return 0;

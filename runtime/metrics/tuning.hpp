@@ -1,6 +1,6 @@
 // The tuning file: what `ingot bench ops` measured on a machine, so that later runs can say what
-// share of it they reach. Keyed by processor, instruction set and threads, never by host name: the
-// nodes of a cluster share one file.
+// share of it they reach. Keyed by processor (or GPU), instruction set and threads, never by host
+// name: the nodes of a cluster share one file.
 #pragma once
 
 #include <cstdint>
@@ -25,20 +25,20 @@ struct OpFigure {
   friend bool operator==(const OpFigure&, const OpFigure&) = default;
 };
 
-/// What one machine does with some number of threads.
+/// What one processor does with some number of threads, or one GPU.
 struct MachineFigures {
-  std::string processor;  ///< as the system names its model
-  std::string isa;        ///< instruction set that matrix products use
-  std::int64_t threads = 1;
-  double matrix_f32 = 0;   ///< FLOP/s; 0: not measured
-  double matrix_bf16 = 0;  ///< FLOP/s
-  double copy = 0;         ///< bytes read and written per second by a large copy
+  std::string processor;     ///< as the system or the GPU's driver names its model
+  std::string isa;           ///< instruction set that matrix products use; of a GPU: "sm_90"
+  std::int64_t threads = 1;  ///< 1 for a GPU
+  double matrix_f32 = 0;     ///< FLOP/s; 0: not measured
+  double matrix_bf16 = 0;    ///< FLOP/s
+  double copy = 0;           ///< bytes read and written per second by a large copy
   std::vector<OpFigure> ops;
 
   friend bool operator==(const MachineFigures&, const MachineFigures&) = default;
 };
 
-/// The key of this machine, figures empty.
+/// The key of this machine's processor, figures empty.
 MachineFigures this_machine(int threads);
 
 /// "AVX-512", what oneDNN uses here.
@@ -56,12 +56,13 @@ std::vector<MachineFigures> read_tuning(const std::string& path);
 /// be read as one is refused rather than overwritten.
 void write_tuning(const std::string& path, const MachineFigures& figures);
 
-/// FLOP/s of matrix products of this element type on this machine with these threads; nothing where
-/// they were not measured.
-std::optional<double> matrix_peak(const std::string& path, DType type, int threads);
+/// FLOP/s of matrix products of this element type on the machine with this key; nothing where they
+/// were not measured.
+std::optional<double> matrix_peak(const std::string& path, DType type,
+                                  const MachineFigures& machine);
 
 /// The same for a run, 0 where unknown. A damaged default file counts as none: it is a cache; one
 /// that the configuration names is an error.
-double measured_matrix_peak(const Config& config, DType type, int threads);
+double measured_matrix_peak(const Config& config, DType type, const MachineFigures& machine);
 
 }  // namespace ingot

@@ -55,6 +55,8 @@ TEST(DeviceChoice, GivesEachRankTheGpuOfItsPlaceOnTheNode) {
     EXPECT_TRUE(choice.cuda);
     EXPECT_EQ(choice.ordinal, rank % 2);
     EXPECT_EQ(choice.numerics, "sm_90, cuBLASLt 13.1.0");
+    EXPECT_EQ(choice.gpu, "H100");
+    EXPECT_EQ(choice.isa, "sm_90");
     EXPECT_THAT(choice.warnings, IsEmpty());
   }
 }
@@ -122,6 +124,14 @@ TEST(DeviceChoice, RanksTellEachOtherAllTheyFound) {
   EXPECT_FALSE(sent.empty());
   EXPECT_FALSE(choice.cuda);  // both ranks say that they are local rank 1: at best they share a GPU
   EXPECT_FALSE(choice.reason.empty());
+}
+
+TEST(MachineOf, KeysAGpuByItsNameAndTheCpuByItsThreads) {
+  const MachineFigures gpu = machine_of(decide_device(wanting("cuda"), node(1, 1), 0), 8);
+  EXPECT_EQ(gpu.processor, "H100");
+  EXPECT_EQ(gpu.isa, "sm_90");
+  EXPECT_EQ(gpu.threads, 1);
+  EXPECT_EQ(machine_of({}, 8), this_machine(8));
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ MachineFigures figures_of(int threads, double peak) {
 TEST_F(Tuning, ReadsBackWhatWasWritten) {
   write_tuning(path_, figures_of(2, 2.1e11));
   EXPECT_THAT(read_tuning(path_), ElementsAre(figures_of(2, 2.1e11)));
-  EXPECT_EQ(matrix_peak(path_, DType::kF32, 2), 2.1e11);
+  EXPECT_EQ(matrix_peak(path_, DType::kF32, this_machine(2)), 2.1e11);
 }
 
 TEST_F(Tuning, KeepsOtherMachinesAndReplacesTheSameOne) {
@@ -50,9 +50,9 @@ TEST_F(Tuning, KeepsOtherMachinesAndReplacesTheSameOne) {
 
 TEST_F(Tuning, KnowsNothingOfOtherThreadsOrUnmeasuredTypes) {
   write_tuning(path_, figures_of(2, 1e9));
-  EXPECT_EQ(matrix_peak(path_, DType::kF32, 1), std::nullopt);
-  EXPECT_EQ(matrix_peak(path_, DType::kBf16, 2), std::nullopt);
-  EXPECT_EQ(matrix_peak(folder_ + "/none.yaml", DType::kF32, 2), std::nullopt);
+  EXPECT_EQ(matrix_peak(path_, DType::kF32, this_machine(1)), std::nullopt);
+  EXPECT_EQ(matrix_peak(path_, DType::kBf16, this_machine(2)), std::nullopt);
+  EXPECT_EQ(matrix_peak(folder_ + "/none.yaml", DType::kF32, this_machine(2)), std::nullopt);
 }
 
 TEST_F(Tuning, RefusesADamagedFileAndDoesNotOverwriteIt) {
@@ -67,7 +67,7 @@ TEST_F(Tuning, RefusesADamagedFileAndDoesNotOverwriteIt) {
     EXPECT_THROW(write_tuning(path, figures_of(1, 1)), Error) << text;
     Config config;
     config.tuning = path;
-    EXPECT_THROW(measured_matrix_peak(config, DType::kF32, 1), Error) << text;
+    EXPECT_THROW(measured_matrix_peak(config, DType::kF32, this_machine(1)), Error) << text;
   }
 }
 
@@ -78,7 +78,7 @@ TEST_F(Tuning, TakesADamagedCacheForNone) {
   const std::string saved = before != nullptr ? before : "";
   setenv("XDG_CACHE_HOME", folder_.c_str(), 1);
   EXPECT_EQ(tuning_path(""), folder_ + "/ingot/tuning.yaml");
-  EXPECT_EQ(measured_matrix_peak(Config{}, DType::kF32, 1), 0);
+  EXPECT_EQ(measured_matrix_peak(Config{}, DType::kF32, this_machine(1)), 0);
   if (before != nullptr) {
     setenv("XDG_CACHE_HOME", saved.c_str(), 1);
   } else {
