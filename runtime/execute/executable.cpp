@@ -32,6 +32,7 @@ PreparedProgram prepare_program(const Graph& graph, const StoreLayout& layout,
 Executable::Executable(PreparedProgram prepared, const Memory& memory, Device& device,
                        Streams streams, Communicator* communicator)
     : prepared_(std::move(prepared)),
+      device_(&device),
       streams_(streams),
       communicator_(communicator),
       before_wait_(device.create_event()),
@@ -141,6 +142,28 @@ void Executable::enqueue(const Step& step) {
       }
       break;
   }
+}
+
+std::vector<TimedInstruction> Executable::run_timed() {
+  while (marks_.size() < 2 * steps_.size()) marks_.push_back(device_->create_event());
+  std::vector<TimedInstruction> times;
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const Step& step = steps_[i];
+    const bool timed =
+        step.kind == InstructionKind::kOp || step.kind == InstructionKind::kAllReduce;
+    if (timed) step.stream->mark(*marks_[2 * i]);
+    enqueue(step);
+    if (timed) step.stream->mark(*marks_[2 * i + 1]);
+    if (timed) times.push_back({.instruction = i});
+  }
+  streams_.compute->synchronize();
+  if (streams_.communication != nullptr) streams_.communication->synchronize();
+  for (TimedInstruction& time : times) {
+    const Event& first = *marks_[2 * times.front().instruction];
+    time.begin = marks_[2 * time.instruction]->seconds_since(first);
+    time.end = marks_[2 * time.instruction + 1]->seconds_since(first);
+  }
+  return times;
 }
 
 double Executable::exposed_communication_seconds() const {

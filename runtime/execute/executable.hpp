@@ -27,6 +27,13 @@ struct Streams {
   Stream* communication = nullptr;  ///< null where a program has no communication
 };
 
+/// When one instruction of a program ran, in seconds since the run's first one began.
+struct TimedInstruction {
+  std::size_t instruction = 0;  ///< of Program::instructions: an op or a collective
+  double begin = 0;
+  double end = 0;
+};
+
 class Executable {
  public:
   /// Memory must hold all buffers and the arena already; `communicator` may be null for a program
@@ -36,6 +43,10 @@ class Executable {
 
   /// Starts one run. The next run may be enqueued before this one is done.
   void enqueue();
+  /// Runs once, instruction by instruction even where the program is recorded, and waits: what it
+  /// computes is the same, and the device's clock says when each op and collective ran. Launching
+  /// them one by one takes the host longer than replaying: gaps between short ops are its.
+  std::vector<TimedInstruction> run_timed();
   /// Seconds that computation waited for communication in the last finished run.
   double exposed_communication_seconds() const;
   const Program& program() const { return prepared_.program; }
@@ -47,6 +58,7 @@ class Executable {
   void enqueue(const Step& step);
 
   PreparedProgram prepared_;
+  Device* device_;
   Streams streams_;
   Communicator* communicator_;
   std::vector<TensorView> views_;  // operands of all steps; steps hold spans into it
@@ -54,7 +66,8 @@ class Executable {
   std::vector<std::unique_ptr<Event>> events_;
   std::unique_ptr<Event> before_wait_;
   std::unique_ptr<Event> after_wait_;
-  std::unique_ptr<Recording> recording_;  // null where the device records nothing
+  std::vector<std::unique_ptr<Event>> marks_;  // two per instruction, made by the first run_timed()
+  std::unique_ptr<Recording> recording_;       // null where the device records nothing
   bool waits_ = false;
 
  public:

@@ -30,7 +30,13 @@ Engine::Engine(const EngineOptions& options, const Registry& registry, Device& d
 void Engine::build(const EngineOptions& options, const Registry& registry,
                    Communicator* communicator) {
   const bool reduces = communicator != nullptr && communicator->size() > 1;
-  EnginePlan plan = plan_engine(options, registry, device_, reduces);
+  EnginePlan plan;
+  const auto prepare = [&] { plan = plan_engine(options, registry, device_, reduces); };
+  if (options.around_preparation) {
+    options.around_preparation(prepare);
+  } else {
+    prepare();
+  }
   require_memory(plan, options, registry, device_, reduces);
   store_ = std::make_unique<ParameterStore>(plan.layout, plan.type, memory_);
   memory_.allocate(buffer::kScalars, step_scalars_type());

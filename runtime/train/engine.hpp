@@ -43,6 +43,8 @@ class Engine {
   void add_counted(double counted);
   /// Forward and backward of the loaded batch; the last one of a step also reduces over ranks.
   void run_micro(bool last);
+  /// run_micro(true), and when each of its instructions ran; see Executable::run_timed().
+  std::vector<TimedInstruction> run_micro_timed() { return micro_last_->run_timed(); }
   void run_update();
   /// Waits for the step and returns its scalars, sums made global.
   StepScalars finish_step();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,6 +19,9 @@ struct EngineOptions {
   ModelData data;
   std::int64_t micro_batches = 1;  ///< of this rank per step
   bool training = true;            ///< false: only evaluate() works, and no training state is kept
+  /// Calls its argument, which prepares the programs and by that chooses algorithms; null: it is
+  /// called as it is.
+  std::function<void(const std::function<void()>& prepare)> around_preparation = {};
 };
 
 struct EnginePlan {

@@ -8,6 +8,7 @@
 #include "runtime/checkpoint/save.hpp"
 #include "runtime/config/load.hpp"
 #include "runtime/data/sampler.hpp"
+#include "runtime/train/agreed_algorithms.hpp"
 #include "runtime/train/evaluation.hpp"
 #include "runtime/train/progress.hpp"
 #include "runtime/train/schedule.hpp"
@@ -32,8 +33,9 @@ class Trainer {
         started_(Clock::now()),
         plan_(plan_steps(config, parts.exchange.size(), parts.data.samples_per_epoch(),
                          parts.data.tokens_per_sample())),
-        engine_({config, parts.data.description().model, plan_.accumulation}, parts.registry,
-                parts.device, parts.communicator),
+        engine_({config, parts.data.description().model, plan_.accumulation, true,
+                 [this](const auto& prepare) { choose_algorithms(prepare); }},
+                parts.registry, parts.device, parts.communicator),
         validation_(parts.data.validation(config.batch.micro)),
         progress_(config, parts, plan_, engine_.matrix_flops_per_step()) {
     if (plan_.steps == 0 && config.schedule.steps == 0 && config.schedule.kind != "constant") {
@@ -71,6 +73,15 @@ class Trainer {
   int rank() const { return parts_.exchange.rank(); }
   bool due(std::int64_t every) const { return every > 0 && state_.step % every == 0; }
 
+  bool on_gpu() const { return parts_.device.kind() == DeviceKind::kCuda; }
+
+  /// Prepares the engine's programs.
+  void choose_algorithms(const std::function<void()>& prepare) {
+    if (!on_gpu()) return prepare();
+    prepare_with_agreed_algorithms(matrix_algorithms(), {config_.tuning, AlgorithmChoice::kMeasure},
+                                   parts_.exchange, parts_.log, prepare);
+  }
+
   /// The parts of the state that do not change while the run goes on.
   void describe_state() {
     state_.seed = config_.run.seed;
@@ -84,6 +95,9 @@ class Trainer {
     state_.config = render_yaml(config_);
     state_.fingerprint =
         fmt::format("{}; micro batch {}; threads any", parts_.environment.isa, config_.batch.micro);
+    if (on_gpu()) {
+      state_.fingerprint += "; algorithms " + matrix_algorithms().used_checksum();
+    }
   }
 
   StateView state_view(bool weights_only) {
@@ -105,7 +119,7 @@ class Trainer {
       resume(open_checkpoint(found));
     } else if (!config_.init_from.empty()) {
       const Checkpoint checkpoint =
-          open_checkpoint(agreed_checkpoint([&] { return resolve(config_.init_from); }));
+          open_checkpoint(agreed_text(parts_.exchange, [&] { return resolve(config_.init_from); }));
       load_state(checkpoint, state_view(true));
       engine_.store().copy_to_average();
       parts_.log.info("weights from {}", checkpoint.path);
@@ -127,27 +141,9 @@ class Trainer {
         .path;
   }
 
-  /// Rank 0 looks, all ranks take what it found. An error of rank 0 is everybody's.
-  template <typename Search>
-  std::string agreed_checkpoint(Search search) {
-    std::string message;
-    if (rank() == 0) {
-      try {
-        message = "+" + search();
-      } catch (const Error& error) {
-        message = fmt::format("-{:02}{}", static_cast<int>(error.code()), error.what());
-      }
-    }
-    message = parts_.exchange.broadcast(message);
-    if (message.starts_with("-")) {
-      throw Error(static_cast<ExitCode>(std::stoi(message.substr(1, 2))), message.substr(3));
-    }
-    return message.substr(1);
-  }
-
   std::string checkpoint_to_resume() {
     if (config_.resume == "none") return "";
-    return agreed_checkpoint([&]() -> std::string {
+    return agreed_text(parts_.exchange, [&]() -> std::string {
       if (config_.resume != "auto") return resolve(config_.resume);
       const auto found = find_latest(parts_.directory.checkpoints(), [&](const std::string& text) {
         parts_.log.warning("{}", text);

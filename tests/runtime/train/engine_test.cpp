@@ -158,6 +158,31 @@ TEST_P(EngineOfModel, TrainsInBf16CloseToF32) {
   EXPECT_NEAR(last[1], last[0], 4e-2 * last[0]);
 }
 
+TEST_P(EngineOfModel, TellsWhenEachOpRanWithoutChangingABit) {
+  test::OneRank plain(config(), data());
+  test::OneRank timed(config(), data());
+  plain.gradients({batch(1)});
+  StepScalars scalars;
+  scalars.seed = 7;
+  scalars.counted = 0;
+  timed.engine->begin_step(scalars);
+  timed.engine->load(batch(1).tensors());
+  timed.engine->add_counted(test::counted(batch(1)));
+  const std::vector<TimedInstruction> times = timed.engine->run_micro_timed();
+  timed.engine->finish_step();
+  expect_same_bits(timed.flat(store::kGradients), plain.flat(store::kGradients), "gradients");
+  const Program& program = *timed.engine->programs().front();
+  ASSERT_EQ(times.size(), program.instructions.size()) << "one rank has nothing but ops";
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    EXPECT_EQ(times[i].instruction, i);
+    EXPECT_LE(times[i].begin, times[i].end) << program.instructions[i].label;
+    if (i > 0) {
+      EXPECT_LE(times[i - 1].end, times[i].begin) << program.instructions[i].label;
+    }
+  }
+  EXPECT_GT(times.back().end, 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, EngineOfModel,
                          ::testing::Values(ModelCase{"gpt2", false, false, 0},
                                            ModelCase{"gpt2_documents", false, true, 0},
