@@ -40,7 +40,10 @@ bool decode_alu(Decoder& decoder, std::string& why) {
   if (entry.d2_bits != 0 && !i.operands[0].second.empty()) {
     d2 = decoder.destination(i.operands[0].second[0], entry.d2_bits);
   }
-  Op& op = decoder.emit(Kind::kAlu);
+  const bool plain = i.guard < 0 && d2.absent() && sources[3].absent() && !negated[0] &&
+                     !negated[1] && !negated[2] && constant == 0 && !entry.writes_carry &&
+                     !entry.reads_carry;
+  Op& op = decoder.emit(plain ? Kind::kPlainAlu : Kind::kAlu);
   op.alu = entry.function;
   op.d = d;
   op.d2 = d2;

@@ -108,6 +108,10 @@ Dim3 thread_of(const Launch& launch, const Warp& warp, int lane);
 
 template <class F>
 inline void for_lanes(LaneMask mask, F f) {
+  if (mask == kAllLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) f(lane);
+    return;
+  }
   while (mask != 0) {
     f(__builtin_ctz(mask));
     mask &= mask - 1;

@@ -72,6 +72,20 @@ bool unordered(const MemoryDetail& detail) {
   return !detail.strong && !detail.atomic && detail.space != ptx::Space::kConst;
 }
 
+/// The same for an aligned element, which lies in one page and one word of its bits.
+[[gnu::always_inline]] inline void note_element(Context& context, Site& site, std::uint64_t address,
+                                                std::uint64_t bytes, bool write) {
+  const std::uint64_t page = address / kAccessPage;
+  if (site.page != page) [[unlikely]] {
+    site.page = page;
+    site.access = &context.accesses.page(page);
+  }
+  const std::uint64_t unit = address % kAccessPage / kAccessUnit;
+  const std::uint64_t units = (bytes + kAccessUnit - 1) / kAccessUnit;
+  std::uint64_t* bits = write ? site.access->written : site.access->read;
+  bits[unit / 64] |= ((1ULL << units) - 1) << (unit % 64);
+}
+
 /// Different sectors among the lanes' addresses.
 std::uint64_t count_sectors(LaneMask mask, const std::uint64_t* address) {
   std::uint64_t previous = address[__builtin_ctz(mask)] / kSector;
@@ -229,7 +243,7 @@ bool resolve_together(Context& context, const MemoryDetail& detail, LaneMask mas
   for_lanes(mask, [&](int lane) { place[lane] = allocation->at(address[lane]); });
   if (context.launch.options.check_streams && detail.space != ptx::Space::kConst) {
     for_lanes(mask,
-              [&](int lane) { note_access(context, site, address[lane], bytes, detail.write); });
+              [&](int lane) { note_element(context, site, address[lane], bytes, detail.write); });
   }
   return true;
 }

@@ -151,37 +151,53 @@ Turn run_warp(Context& context, Warp& warp, std::int64_t budget) {
     LaneMask mask = group->mask;
     const std::int32_t entered = pc;
 
+    const unsigned group_lanes = static_cast<unsigned>(__builtin_popcount(mask));
+    const std::uintptr_t bases[2] = {0, reinterpret_cast<std::uintptr_t>(frame) - 1};
+    AluOperands operands;
+    operands.carry = &warp.carry;
+
     while (true) {
       const Op& op = ops[pc];
       if (!alone && op.starts_block && pc != entered) {
         group->pc = pc;
         break;
       }
+      if (op.kind == Kind::kPlainAlu) [[likely]] {
+        operands.d = op.d.resolve(bases);
+        operands.a = op.a.resolve(bases);
+        operands.b = op.b.resolve(bases);
+        operands.c = op.c.resolve(bases);
+        op.alu(operands, mask);
+        ++instructions;
+        lanes += group_lanes;
+        ++pc;
+        continue;
+      }
       LaneMask active = mask;
       if (op.guard >= 0) {
         const LaneMask value = *reinterpret_cast<const LaneMask*>(frame + op.guard);
         active &= op.guard_negated ? ~value : value;
       }
-      instructions += op.counted ? 1 : 0;
-      // Counting bits is a call on baseline x86-64; nearly always all lanes are active.
-      const unsigned count =
-          active == kAllLanes ? kLanes : static_cast<unsigned>(__builtin_popcount(active));
-      lanes += op.counted ? count : 0;
-      if (op.kind == Kind::kAlu) [[likely]] {
+      if (op.counted) {
+        ++instructions;
+        // Counting bits is a call on baseline x86-64.
+        lanes += active == mask ? group_lanes : static_cast<unsigned>(__builtin_popcount(active));
+      }
+      if (op.kind == Kind::kAlu) {
         if (active != 0) {
-          AluOperands operands;
-          operands.d = op.d.resolve(frame);
-          operands.d2 = op.d2.resolve(frame);
-          operands.a = op.a.resolve(frame);
-          operands.b = op.b.resolve(frame);
-          operands.c = op.c.resolve(frame);
-          operands.e = op.e.resolve(frame);
-          operands.carry = &warp.carry;
-          operands.immediate = op.immediate;
-          operands.negate_a = op.negate_a;
-          operands.negate_b = op.negate_b;
-          operands.negate_c = op.negate_c;
-          op.alu(operands, active);
+          AluOperands all;
+          all.d = op.d.resolve(bases);
+          all.d2 = op.d2.resolve(bases);
+          all.a = op.a.resolve(bases);
+          all.b = op.b.resolve(bases);
+          all.c = op.c.resolve(bases);
+          all.e = op.e.resolve(bases);
+          all.carry = &warp.carry;
+          all.immediate = op.immediate;
+          all.negate_a = op.negate_a;
+          all.negate_b = op.negate_b;
+          all.negate_c = op.negate_c;
+          op.alu(all, active);
         }
         ++pc;
         continue;

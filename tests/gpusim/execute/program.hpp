@@ -46,6 +46,11 @@ class Ref {
   bool absent() const { return value_ == 0; }
   bool in_frame() const { return (value_ & 1) != 0; }
   std::uint32_t offset() const { return static_cast<std::uint32_t>(value_ & ~std::uint64_t{1}); }
+  /// The same by a table: bases[0] is 0 and bases[1] one byte before the frame, which takes the low
+  /// bit away again. A few instructions per operand count in the interpreter's loop.
+  void* resolve(const std::uintptr_t* bases) const {
+    return reinterpret_cast<void*>(value_ + bases[value_ & 1]);
+  }
   std::byte* resolve(std::byte* frame) const {
     const std::uint64_t registers = 0 - (value_ & 1);
     const std::uint64_t base = reinterpret_cast<std::uint64_t>(frame) & registers;
@@ -58,6 +63,7 @@ class Ref {
 };
 
 enum class Kind : std::uint8_t {
+  kPlainAlu,     ///< Op::alu over d, a, b, c; no guard, negation, constant or carry
   kAlu,          ///< Op::alu over d, d2, a, b, c, e
   kHandler,      ///< Op::handler, then the next operation
   kSync,         ///< Op::handler once all lanes of the member mask (Op::e, or all) have arrived

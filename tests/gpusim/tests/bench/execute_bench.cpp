@@ -22,7 +22,8 @@ const char* const kText = R"(
 .visible .entry fma(.param .u64 data, .param .u32 count) {
   .reg .pred %p<2>; .reg .b32 %r<8>; .reg .f32 %f<20>; .reg .b64 %rd<8>;
   ld.param.u64 %rd1, [data]; ld.param.u32 %r1, [count];
-  mov.f32 %f1, 0f3F800000; mov.f32 %f2, 0f3F800001; mov.f32 %f3, 0f3F000000; mov.f32 %f4, 0f3F000000;
+  mov.f32 %f1, 0f3F800000; mov.f32 %f2, 0f3F800001;
+  mov.f32 %f3, 0f3F000000; mov.f32 %f4, 0f3F000000;
   mov.f32 %f5, 0f3F000000; mov.f32 %f6, 0f3F000000;
 LOOP:
   fma.rn.f32 %f3, %f1, %f2, %f3; fma.rn.f32 %f4, %f1, %f2, %f4;
@@ -129,11 +130,13 @@ int main() {
       AddressSpace::instance().allocate(kBytes, gpusim::MemoryKind::kDevice, 0, "data");
   std::memset(data->host, 0, kBytes);
   data->mark_initialised(data->begin, kBytes);
-  const auto launch = [&](const char* name, std::uint32_t threads, std::uint32_t count) {
+  const auto launch = [&](const char* name, std::uint32_t threads, std::uint32_t count,
+                          std::uint32_t blocks = 1) {
     gpusim::LaunchRequest request;
     request.module = &instance;
     request.function = instance.module->function_by_name.at(name);
     request.block.x = threads;
+    request.grid.x = blocks;
     request.parameters.resize(16);
     std::memcpy(request.parameters.data(), &data->begin, 8);
     std::memcpy(request.parameters.data() + 8, &count, 4);
@@ -150,6 +153,11 @@ int main() {
     std::printf("%-12s %16.2f %22.2f\n", name, time / instructions * 1e9,
                 static_cast<double>(outcome.counters.lane_instructions) / time * 1e-9);
   }
+  constexpr std::uint32_t kBlocks = 100'000;
+  const double grid_start = seconds();
+  launch("nothing", 256, 1, kBlocks);
+  std::printf("empty block of 256 threads in a large grid: %.2f us\n",
+              (seconds() - grid_start) / kBlocks * 1e6);
   constexpr int kLaunches = 20'000;
   const double start = seconds();
   for (int i = 0; i < kLaunches; ++i) launch("nothing", 256, 1);
