@@ -8,6 +8,7 @@
 #include "launcher/job.hpp"
 #include "launcher/loaded_model.hpp"
 #include "runtime/config/load.hpp"
+#include "runtime/train/agreed_algorithms.hpp"
 #include "runtime/train/evaluation.hpp"
 
 namespace ingot {
@@ -58,7 +59,11 @@ int run_evaluate(const EvaluateOptions& options) {
       feed = open_evaluation(config, data, trained_data(*checkpoint));
     });
     job.open(config, options.allow_plugins);
-    Engine engine({config, checkpoint->training().model_data, 1, false}, job.registry(),
+    const auto prepare = [&](const auto& work) {
+      if (!job.choice().cuda) return work();
+      prepare_with_agreed_algorithms(matrix_algorithms(), {}, job.exchange(), job.log(), work);
+    };
+    Engine engine({config, checkpoint->training().model_data, 1, false, prepare}, job.registry(),
                   job.device(), nullptr);
     job.together([&] { load_weights(*checkpoint, engine.store(), options.average); });
     engine.store().refresh_weights(engine.compute_stream());

@@ -11,6 +11,7 @@
 #include "runtime/data/tokenizer/tokenizer.hpp"
 #include "runtime/generate/generator.hpp"
 #include "runtime/generate/sampling.hpp"
+#include "runtime/train/agreed_algorithms.hpp"
 
 namespace ingot {
 
@@ -87,6 +88,10 @@ ExitCode generate(const GenerateOptions& options) {
   const std::unique_ptr<Device> device =
       open_device(choice, registry, threads_per_rank(config, 1), 1);
   const DType type = config.train.precision == "bf16" ? DType::kBf16 : DType::kF32;
+  if (choice.cuda) {
+    Logger log(0);
+    load_algorithms(matrix_algorithms(), "", log);
+  }
   Generator generator(config.model, checkpoint.training().model_data, type, registry, *device);
   load_weights(checkpoint, generator.store(), options.average);
   generator.weights_changed();

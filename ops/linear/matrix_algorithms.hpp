@@ -16,6 +16,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -33,6 +34,10 @@ struct MatrixAlgorithm {
   friend bool operator==(const MatrixAlgorithm&, const MatrixAlgorithm&) = default;
 };
 
+/// The bytes as 128 hexadecimal digits, and back; nothing where the text is anything else.
+std::string digits_of(const MatrixAlgorithm& algorithm);
+std::optional<MatrixAlgorithm> algorithm_of_digits(std::string_view digits);
+
 /// Safe to use from several threads.
 class MatrixAlgorithms {
  public:
@@ -42,10 +47,15 @@ class MatrixAlgorithms {
   AlgorithmChoice choice() const;
   void set_choice(AlgorithmChoice choice);
 
-  std::optional<MatrixAlgorithm> find(const std::string& key) const;
+  /// For a product of this process: it counts as used.
+  std::optional<MatrixAlgorithm> find(const std::string& key);
   /// Keeps what is there already: an algorithm never changes within a run. Returns what stands.
   MatrixAlgorithm add(const std::string& key, const MatrixAlgorithm& algorithm);
   Table table() const;
+  /// Those that were found or added here, and not merely imported.
+  Table used() const;
+  /// Of which products use which algorithms, 16 hexadecimal digits: equal bits need equal ones.
+  std::string used_checksum() const;
   void clear();
 
   /// One line per product: "key = <128 hexadecimal digits> <seconds>".
@@ -54,11 +64,14 @@ class MatrixAlgorithms {
   /// Error(kBadData) with the line where it is not such a text, and changes nothing then. An
   /// algorithm that the library refuses is found out when its kernel is prepared.
   void import_text(std::string_view text);
+  /// The same for one product, from a file that was read.
+  void import_one(const std::string& key, const MatrixAlgorithm& algorithm);
 
  private:
   mutable std::mutex mutex_;
   AlgorithmChoice choice_ = AlgorithmChoice::kHeuristic;
   Table table_;
+  std::set<std::string> used_;
 };
 
 /// The table of this process: what is fast is a property of the machine, not of one program.

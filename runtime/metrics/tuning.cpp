@@ -27,10 +27,18 @@ struct StoredOp {
   std::string of = "copy";
 };
 
+/// One row of MatrixAlgorithms::Table.
+struct StoredAlgorithm {
+  std::string product;
+  std::string bytes;  ///< hexadecimal
+  double seconds = 0;
+};
+
 struct TuningFile {
   std::int64_t version = kTuningVersion;
   std::vector<MachineFigures> machines;  ///< without their ops
   std::vector<StoredOp> ops;
+  std::vector<StoredAlgorithm> algorithms;
 };
 
 yaml::Schema op_schema() {
@@ -58,13 +66,22 @@ yaml::Schema machine_schema() {
            yaml::real("copy", &MachineFigures::copy, positive, "Bytes per second.")}};
 }
 
+yaml::Schema algorithm_schema() {
+  return {"algorithms",
+          "An algorithm of cuBLASLt for one product.",
+          {yaml::text("product", &StoredAlgorithm::product, "On which GPU.").required(),
+           yaml::text("bytes", &StoredAlgorithm::bytes, "Hexadecimal.").required(),
+           yaml::real("seconds", &StoredAlgorithm::seconds, {.least = 0}, "Of one execution.")}};
+}
+
 yaml::Schema file_schema() {
   return {
       "tuning",
       "What was measured.",
       {yaml::integer("version", &TuningFile::version, {.least = 1}, "Of the layout.").required(),
        yaml::mapping_list("machines", &TuningFile::machines, machine_schema()),
-       yaml::mapping_list("ops", &TuningFile::ops, op_schema())}};
+       yaml::mapping_list("ops", &TuningFile::ops, op_schema()),
+       yaml::mapping_list("algorithms", &TuningFile::algorithms, algorithm_schema())}};
 }
 
 bool same_machine(const MachineFigures& a, const MachineFigures& b) {
@@ -80,6 +97,79 @@ std::string processor_name() {
     }
   }
   return "unknown";
+}
+
+/// The file as the rest of ingot sees it.
+struct Contents {
+  std::vector<MachineFigures> machines;
+  MatrixAlgorithms::Table algorithms;
+};
+
+void take_ops(const std::string& path, TuningFile& file) {
+  for (StoredOp& stored : file.ops) {
+    if (stored.machine >= static_cast<std::int64_t>(file.machines.size())) {
+      fail(ExitCode::kConfiguration,
+           "{}: ops of machine {}, but it lists only {}; remove it and run "
+           "`ingot bench ops` again",
+           path, stored.machine, file.machines.size());
+    }
+    file.machines[static_cast<std::size_t>(stored.machine)].ops.push_back(
+        {std::move(stored.op), std::move(stored.type), std::move(stored.size), stored.seconds,
+         stored.share, std::move(stored.of)});
+  }
+}
+
+MatrixAlgorithms::Table take_algorithms(const std::string& path, const TuningFile& file) {
+  MatrixAlgorithms::Table table;
+  for (const StoredAlgorithm& stored : file.algorithms) {
+    const auto algorithm = algorithm_of_digits(stored.bytes);
+    // Ranks tell each other the table line by line, which the product must not break.
+    const bool plain = !stored.product.empty() &&
+                       std::ranges::all_of(stored.product, [](char c) { return c >= ' '; });
+    if (!algorithm || !plain) {
+      fail(ExitCode::kConfiguration,
+           "{}: '{}' is not the algorithm of a matrix product ('{}'); remove it from the file",
+           path, printable(stored.bytes), printable(stored.product, 200));
+    }
+    table[stored.product] = {algorithm->bytes, stored.seconds};
+  }
+  return table;
+}
+
+Contents read_contents(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return {};
+  const yaml::Source source = {path, true};
+  const yaml::Schema schema = file_schema();
+  TuningFile file;
+  yaml::Places places;
+  yaml::bind(schema, yaml::parse(yaml::read_yaml_file(path), source), source, &file, places);
+  yaml::check_required(schema, places, path);
+  if (file.version != kTuningVersion) {
+    fail(ExitCode::kConfiguration,
+         "{}: version {}, expected {}; remove it and run `ingot bench ops` again", path,
+         file.version, kTuningVersion);
+  }
+  take_ops(path, file);
+  MatrixAlgorithms::Table algorithms = take_algorithms(path, file);
+  return {std::move(file.machines), std::move(algorithms)};
+}
+
+void write_contents(const std::string& path, const Contents& contents) {
+  TuningFile file;
+  file.machines = contents.machines;
+  for (std::size_t machine = 0; machine < file.machines.size(); ++machine) {
+    for (const OpFigure& op : file.machines[machine].ops) {
+      file.ops.push_back({static_cast<std::int64_t>(machine), op.op, op.type, op.size, op.seconds,
+                          op.share, op.of});
+    }
+  }
+  for (const auto& [product, algorithm] : contents.algorithms) {
+    file.algorithms.push_back({product, digits_of(algorithm), algorithm.seconds});
+  }
+  const auto folder = std::filesystem::path(path).parent_path();
+  if (!folder.empty()) create_folders(folder);
+  write_file_atomically(path, yaml::render(file_schema(), &file));
 }
 
 }  // namespace
@@ -125,48 +215,25 @@ std::string tuning_path(const std::string& configured) {
 }
 
 std::vector<MachineFigures> read_tuning(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) return {};
-  const yaml::Source source = {path, true};
-  const yaml::Schema schema = file_schema();
-  TuningFile file;
-  yaml::Places places;
-  yaml::bind(schema, yaml::parse(yaml::read_yaml_file(path), source), source, &file, places);
-  yaml::check_required(schema, places, path);
-  if (file.version != kTuningVersion) {
-    fail(ExitCode::kConfiguration,
-         "{}: version {}, expected {}; remove it and run `ingot bench ops` again", path,
-         file.version, kTuningVersion);
-  }
-  for (StoredOp& stored : file.ops) {
-    if (stored.machine >= static_cast<std::int64_t>(file.machines.size())) {
-      fail(ExitCode::kConfiguration,
-           "{}: ops of machine {}, but it lists only {}; remove it and run "
-           "`ingot bench ops` again",
-           path, stored.machine, file.machines.size());
-    }
-    file.machines[static_cast<std::size_t>(stored.machine)].ops.push_back(
-        {std::move(stored.op), std::move(stored.type), std::move(stored.size), stored.seconds,
-         stored.share, std::move(stored.of)});
-  }
-  return std::move(file.machines);
+  return read_contents(path).machines;
 }
 
 void write_tuning(const std::string& path, const MachineFigures& figures) {
-  TuningFile file;
-  file.machines = read_tuning(path);
-  std::erase_if(file.machines,
+  Contents contents = read_contents(path);
+  std::erase_if(contents.machines,
                 [&](const MachineFigures& other) { return same_machine(other, figures); });
-  file.machines.push_back(figures);
-  for (std::size_t machine = 0; machine < file.machines.size(); ++machine) {
-    for (const OpFigure& op : file.machines[machine].ops) {
-      file.ops.push_back({static_cast<std::int64_t>(machine), op.op, op.type, op.size, op.seconds,
-                          op.share, op.of});
-    }
-  }
-  const auto folder = std::filesystem::path(path).parent_path();
-  if (!folder.empty()) create_folders(folder);
-  write_file_atomically(path, yaml::render(file_schema(), &file));
+  contents.machines.push_back(figures);
+  write_contents(path, contents);
+}
+
+MatrixAlgorithms::Table read_algorithms(const std::string& path) {
+  return read_contents(path).algorithms;
+}
+
+void write_algorithms(const std::string& path, const MatrixAlgorithms::Table& algorithms) {
+  Contents contents = read_contents(path);
+  for (const auto& [product, algorithm] : algorithms) contents.algorithms[product] = algorithm;
+  write_contents(path, contents);
 }
 
 std::optional<double> matrix_peak(const std::string& path, DType type,

@@ -1,6 +1,8 @@
 // The tuning file: what `ingot bench ops` measured on a machine, so that later runs can say what
 // share of it they reach. Keyed by processor (or GPU), instruction set and threads, never by host
-// name: the nodes of a cluster share one file.
+// name: the nodes of a cluster share one file. It also keeps which algorithm of cuBLASLt runs
+// measured to be the fastest for a matrix product, so that the next run computes the same without
+// measuring.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/linear/matrix_algorithms.hpp"
 #include "ops/tensor.hpp"
 #include "runtime/config/config.hpp"
 
@@ -55,6 +58,12 @@ std::vector<MachineFigures> read_tuning(const std::string& path);
 /// Puts the figures into the file in place of those with the same key; atomic. A file that cannot
 /// be read as one is refused rather than overwritten.
 void write_tuning(const std::string& path, const MachineFigures& figures);
+
+/// The algorithms of matrix products on all GPUs that the file knows; otherwise as read_tuning.
+MatrixAlgorithms::Table read_algorithms(const std::string& path);
+
+/// Adds the algorithms, in place of those of the same products; otherwise as write_tuning.
+void write_algorithms(const std::string& path, const MatrixAlgorithms::Table& algorithms);
 
 /// FLOP/s of matrix products of this element type on the machine with this key; nothing where they
 /// were not measured.

@@ -46,6 +46,21 @@ TEST(MatrixAlgorithmsTest, ImportOverridesWhatWasChosenHere) {
   EXPECT_EQ(other.find("product")->bytes[0], 1U);
 }
 
+TEST(MatrixAlgorithmsTest, TheChecksumIsOfWhichProductsUseWhichAlgorithms) {
+  const auto checksum_of = [](const std::string& key, const MatrixAlgorithm& used) {
+    MatrixAlgorithms table;
+    table.import_one("merely known", algorithm(used.bytes[0] + 1, 0));
+    table.import_one(key, used);
+    table.find(key);
+    EXPECT_EQ(table.used().size(), 1U);
+    return table.used_checksum();
+  };
+  const std::string expected = checksum_of("product", algorithm(1, 0.5));
+  EXPECT_EQ(checksum_of("product", algorithm(1, 0.25)), expected);
+  EXPECT_NE(checksum_of("product", algorithm(2, 0.5)), expected);
+  EXPECT_NE(checksum_of("another", algorithm(1, 0.5)), expected);
+}
+
 TEST(MatrixAlgorithmsTest, DamagedTextIsRefusedWholeAndNamed) {
   MatrixAlgorithms good;
   good.add("product", algorithm(1, 0.5));

@@ -48,6 +48,40 @@ TEST_F(Tuning, KeepsOtherMachinesAndReplacesTheSameOne) {
   EXPECT_THAT(read_tuning(path_), ElementsAre(other, figures_of(1, 2e9)));
 }
 
+TEST_F(Tuning, KeepsAlgorithmsBesideFigures) {
+  MatrixAlgorithm first, second;
+  first.bytes = {1, 0, 0, 0, 0, 0, 0, ~std::uint64_t{0}};
+  first.seconds = 1.25e-5;
+  second.bytes[3] = 7;
+  const std::string a = "GPU: A \"x\", cuBLASLt 130100: 8 x 16 x 24 TN bf16 to f32, bias, gelu";
+  write_algorithms(path_, {{a, first}, {"b", first}});
+  write_tuning(path_, figures_of(2, 2.1e11));
+  write_algorithms(path_, {{"b", second}});
+  EXPECT_EQ(read_algorithms(path_), (MatrixAlgorithms::Table{{a, first}, {"b", second}}));
+  EXPECT_THAT(read_tuning(path_), ElementsAre(figures_of(2, 2.1e11)));
+  EXPECT_TRUE(read_algorithms(folder_ + "/none.yaml").empty());
+}
+
+TEST_F(Tuning, RefusesWhatIsNoAlgorithm) {
+  const std::string path = folder_ + "/tuning.yaml";
+  const std::string digits(128, '0');
+  const auto expect_refused = [&](const std::string& row) {
+    std::ofstream(path) << "version: 1\nalgorithms: [{" << row << "}]\n";
+    EXPECT_THROW(read_algorithms(path), Error) << row;
+    EXPECT_THROW(write_algorithms(path, {}), Error) << row;
+  };
+  expect_refused("bytes: '" + digits + "'");
+  expect_refused("product: a");
+  expect_refused("product: a, bytes: '" + digits + "0'");
+  expect_refused("product: a, bytes: '" + digits.substr(1) + "'");
+  expect_refused("product: a, bytes: '" + digits.substr(1) + "g'");
+  expect_refused("product: '', bytes: '" + digits + "'");
+  expect_refused("product: \"a\\nb\", bytes: '" + digits + "'");
+  expect_refused("product: a, seconds: -1, bytes: '" + digits + "'");
+  std::ofstream(path) << "version: 1\nalgorithms: [{product: a, bytes: '" << digits << "'}]\n";
+  EXPECT_EQ(read_algorithms(path).size(), 1U);
+}
+
 TEST_F(Tuning, KnowsNothingOfOtherThreadsOrUnmeasuredTypes) {
   write_tuning(path_, figures_of(2, 1e9));
   EXPECT_EQ(matrix_peak(path_, DType::kF32, this_machine(1)), std::nullopt);
