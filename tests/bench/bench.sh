@@ -34,7 +34,8 @@ fi
 case "$shape" in
   small) layers=6 width=384 heads=6 context=256 batch=4 vocabulary=256 ;;
   124m) layers=12 width=768 heads=12 context=256 batch=2 vocabulary=50257 ;;
-  *) echo "--shape is small or 124m, not '$shape'" >&2 && exit 64 ;;
+  tiny) layers=2 width=128 heads=2 context=32 batch=2 vocabulary=256 ;;
+  *) echo "--shape is small, 124m or tiny, not '$shape'" >&2 && exit 64 ;;
 esac
 case "$precision" in
   f32 | bf16) ;;
@@ -50,6 +51,7 @@ head -c 1000000 /dev/urandom | base64 -w 80 >"$bench_runs/text.txt"
 "$ingot" data import "$bench_runs/text.txt" "$bench_runs/text.h5" >/dev/null
 cat >"$bench_runs/gpt.yaml" <<YAML
 model: {kind: gpt}
+device: cpu
 data: {train: $bench_runs/text.h5}
 optimizer: {learning_rate: 6.0e-4}
 checkpoint: {at_end: false}

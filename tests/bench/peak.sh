@@ -14,7 +14,7 @@ ranks=${RANKS:-2} threads=${THREADS:-1}
 tuning=$bench_runs/tuning.yaml
 shares=()
 for ((round = 1; round <= rounds; ++round)); do
-  launch "$ranks" "$ingot" bench ops --tuning "$tuning" >"$bench_runs/ops.txt"
+  launch "$ranks" "$ingot" bench ops --device cpu --tuning "$tuning" >"$bench_runs/ops.txt"
   bench_train "$ranks" "$threads" tuning="$tuning"
   shares+=("$(median peak_share)")
   echo "round $round: $(median step_ms) ms per step, $(median tokens_per_second) tokens/s," \

@@ -4,6 +4,7 @@
     rows.py median FIELD METRICS.jsonl [SKIP]     median of FIELD after the first SKIP rows (4)
     rows.py phases METRICS.jsonl [SKIP]           where a step's time goes, as a table
     rows.py ratio NAME A1,A2,... B1,B2,...        medians of both and A over B, with the spread
+    rows.py middle V1,V2,...                      median of values
 """
 
 import json
@@ -41,6 +42,8 @@ def main():
         print(f"{arguments[1]}: {statistics.median(a):.6g} / {statistics.median(b):.6g} = "
               f"{statistics.median(a) / statistics.median(b):.3f} "
               f"(pairs {ratios[0]:.3f} .. {ratios[-1]:.3f})")
+    elif arguments[:1] == ["middle"] and len(arguments) == 2:
+        print(f"{statistics.median(float(value) for value in arguments[1].split(',')):.6g}")
     else:
         sys.exit(__doc__)
 
