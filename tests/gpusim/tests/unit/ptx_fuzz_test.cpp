@@ -21,6 +21,7 @@ TEST(ParserFuzz, DamagedTextEndsInParseErrorOrAModule) {
   for (int round = 0; round < kRounds; ++round) {
     std::string text = seed_text;
     for (std::size_t edits = 1 + below(4); edits > 0; --edits) {
+      if (text.empty()) text = " ";
       const std::size_t at = below(text.size());
       switch (below(5)) {
         case 0:
