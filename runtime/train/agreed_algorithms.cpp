@@ -7,17 +7,6 @@ namespace ingot {
 
 namespace {
 
-MatrixAlgorithms::Table known_algorithms(const AlgorithmSource& source, Logger& log) {
-  const std::string path = tuning_path(source.tuning);
-  try {
-    return read_algorithms(path);
-  } catch (const Error& error) {
-    if (!source.tuning.empty()) throw;
-    log.warning("the tuning file is passed over: {}", error.what());
-    return {};
-  }
-}
-
 /// Writes down what was measured here. The file is a cache: a run goes on without.
 void keep_measured(const MatrixAlgorithms& algorithms, const MatrixAlgorithms::Table& known,
                    const AlgorithmSource& source, Logger& log) {
@@ -58,13 +47,25 @@ class ChoiceGuard {
 
 }  // namespace
 
+MatrixAlgorithms::Table load_algorithms(MatrixAlgorithms& algorithms, const std::string& tuning,
+                                        Logger& log) {
+  try {
+    MatrixAlgorithms::Table known = read_algorithms(tuning_path(tuning));
+    for (const auto& [product, algorithm] : known) algorithms.import_one(product, algorithm);
+    return known;
+  } catch (const Error& error) {
+    if (!tuning.empty()) throw;
+    log.warning("the tuning file is passed over: {}", error.what());
+    return {};
+  }
+}
+
 void prepare_with_agreed_algorithms(MatrixAlgorithms& algorithms, const AlgorithmSource& source,
                                     RankExchange& exchange, Logger& log,
                                     const std::function<void()>& prepare) {
   MatrixAlgorithms::Table known;
   const std::string table = agreed_text(exchange, [&] {
-    known = known_algorithms(source, log);
-    for (const auto& [product, algorithm] : known) algorithms.import_one(product, algorithm);
+    known = load_algorithms(algorithms, source.tuning, log);
     const ChoiceGuard guard(algorithms, source.choice);
     prepare();
     return algorithms.export_text();

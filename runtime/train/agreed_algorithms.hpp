@@ -13,10 +13,15 @@
 namespace ingot {
 
 struct AlgorithmSource {
-  std::string tuning;  ///< as Config::tuning: a damaged default file counts as none
+  std::string tuning;  ///< as Config::tuning
   /// kMeasure: what is measured is also kept in the tuning file, by rank 0.
   AlgorithmChoice choice = AlgorithmChoice::kHeuristic;
 };
+
+/// Takes over what a tuning file (as Config::tuning) knows, and returns it. A damaged default file
+/// is passed over with a warning, as it is a cache; one that the configuration names is an error.
+MatrixAlgorithms::Table load_algorithms(MatrixAlgorithms& algorithms, const std::string& tuning,
+                                        Logger& log);
 
 /// Calls `prepare`, which may use no collective operation, once. Collective; an Error of rank 0 is
 /// everybody's. Afterwards nothing is measured any more.
