@@ -268,7 +268,7 @@ Schema config_schema() {
            "threads", &Config::threads, {.least = 0, .most = 1024},
            "CPU threads per rank. 0: the cores that the rank is bound to, shared with the ranks "
            "bound to the same ones."),
-       text("tuning", &Config::tuning, "File of this machine's measured figures.")
+       text("tuning", &Config::tuning, "File of this machine's measured figures and algorithms.")
            .default_is("`$XDG_CACHE_HOME/ingot/tuning.yaml`"),
        mapping("run", &Config::run, run_schema()),
        mapping("data", &Config::data, data_schema()),

@@ -76,6 +76,8 @@ class Prepared(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory(prefix="ingot-gpu-")
         os.chdir(cls.folder.name)
+        # Tuning files of simulated GPUs stay away from real ones.
+        ENVIRONMENT["XDG_CACHE_HOME"] = os.path.abspath("cache")
         with open("text.txt", "w", encoding="utf-8") as file:
             file.write("\n\n".join(f"Document {n} of a text that repeats itself, {n * n}."
                                    for n in range(400)))
@@ -177,6 +179,24 @@ class OnGpus(Prepared):
         self.train(2, "resumed", "cuda")
         self.train(2, "all-cuda-2", "cuda")
         self.assertEqual(rows("resumed", "loss")[4], rows("all-cuda-2", "loss")[4])
+
+    def test_ranks_share_algorithms_that_are_measured_once(self):
+        tuning = "tuning=algorithms.yaml"
+        line = r"algorithms of matrix products: (\d+) from \S*algorithms\.yaml, (\d+) measured"
+        out = self.train(2, "measures", "cuda", tuning, "train.steps=1")
+        known, measured = map(int, re.search(line, out).groups())
+        self.assertEqual(known, 0)
+        self.assertGreater(measured, 0)
+        with open("algorithms.yaml", encoding="utf-8") as file:
+            written = file.read()
+        out = self.train(2, "reads", "cuda", tuning, "train.steps=1")
+        self.assertEqual(re.search(line, out).groups(), (str(measured), "0"))
+        with open("algorithms.yaml", encoding="utf-8") as file:
+            self.assertEqual(file.read(), written)
+        self.assertEqual(rows("reads", "loss"), rows("measures", "loss"))
+        out = self.train(2, "reads", "cuda", tuning)
+        self.assertIn("at step 1", out)
+        self.assertNotIn("fingerprint", out)
 
     def test_evaluates_and_generates_the_same(self):
         self.train(1, "source", "cpu", "train.steps=4")
