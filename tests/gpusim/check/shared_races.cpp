@@ -26,6 +26,9 @@ struct Records {
 struct Self {
   std::uint32_t warp, mine, oldest, first, shift;
   std::uint32_t any_lane;  ///< 1: elements are smaller than words
+  /// Up to which clock of each warp everything is ordered before this; of the own warp, what lies
+  /// behind the last bar.warp.sync is not.
+  std::uint32_t known[32];
 };
 
 /// Whether reads of all words are certainly ordered behind their writes; then notes them.
@@ -38,7 +41,7 @@ __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) bo
     const std::uint32_t lane = self.first + (i >> self.shift);
     const std::uint32_t same_lane = self.any_lane | ((r.writer[i] & 255u) == lane);
     const std::uint32_t good =
-        (clock <= self.oldest) | (same_warp & ((clock < self.mine) | same_lane));
+        (clock <= self.known[r.writer[i] >> 8 & 31]) | (same_warp & same_lane);
     dirty |= good ^ 1u;
   }
   if (dirty != 0) return false;
@@ -68,7 +71,7 @@ __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) bo
     const std::uint32_t same_warp = ((r.writer[i] ^ self.warp << 8) & 0x7fffff00u) == 0;
     const std::uint32_t same_lane = self.any_lane | ((r.writer[i] & 255u) == lane);
     const std::uint32_t write_good =
-        (clock <= self.oldest) | (same_warp & ((clock < self.mine) | same_lane));
+        (clock <= self.known[r.writer[i] >> 8 & 31]) | (same_warp & same_lane);
     const std::uint32_t last = r.read_last[i], readers = r.readers[i];
     const std::uint32_t read_good =
         (readers == 0) | (last <= self.oldest) |
@@ -203,6 +206,8 @@ bool SharedRaces::access_run(int warp, int first, int lanes, std::uint32_t offse
   self.first = static_cast<std::uint32_t>(first);
   self.shift = bytes <= 4 ? 0 : bytes == 8 ? 1 : bytes == 16 ? 2 : 3;
   self.any_lane = bytes < 4 ? 1 : 0;
+  for (int other = 0; other < kWarps; ++other) self.known[other] = clock(warp, other);
+  self.known[warp] = self.mine - 1;
   const auto count = static_cast<std::uint32_t>(end - begin);
   return kind == SharedAccess::kRead ? read_words(records, self, count)
                                      : write_words(records, self, count);

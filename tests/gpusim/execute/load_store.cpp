@@ -110,6 +110,17 @@ void spread(Row* row, const std::byte* place, const Run& run, std::size_t stride
   }
 }
 
+/// One whole element per lane: the row as it is. All lanes are worth a copy of constant size.
+void copy_run(std::byte* to, const std::byte* from, std::size_t element, int lanes) {
+  if (lanes == kLanes && element == 4) {
+    std::memcpy(to, from, 4 * kLanes);
+  } else if (lanes == kLanes && element == 8) {
+    std::memcpy(to, from, 8 * kLanes);
+  } else {
+    std::memcpy(to, from, element * static_cast<unsigned>(lanes));
+  }
+}
+
 template <class T, class Row>
 void take_run_typed(const Context& context, const MemoryDetail& detail, const std::byte* place,
                     const Run& run) {
@@ -124,8 +135,8 @@ void take_run(const Context& context, const MemoryDetail& detail, const std::byt
               const Run& run) {
   if (detail.count == 1 && detail.element_bytes >= 4 && !run.uniform) {
     const std::size_t bytes = detail.element_bytes;
-    std::memcpy(detail.outputs[0].resolve(context.frame) + static_cast<unsigned>(run.first) * bytes,
-                place, bytes * static_cast<unsigned>(run.lanes));
+    std::byte* row = detail.outputs[0].resolve(context.frame);
+    copy_run(row + static_cast<unsigned>(run.first) * bytes, place, bytes, run.lanes);
     return;
   }
   switch (detail.element_bytes) {
@@ -161,9 +172,8 @@ void give_run(const Context& context, const MemoryDetail& detail, std::byte* pla
               const Run& run) {
   if (detail.count == 1 && detail.element_bytes >= 4) {
     const std::size_t bytes = detail.element_bytes;
-    std::memcpy(place,
-                detail.inputs[0].resolve(context.frame) + static_cast<unsigned>(run.first) * bytes,
-                bytes * static_cast<unsigned>(run.lanes));
+    const std::byte* row = detail.inputs[0].resolve(context.frame);
+    copy_run(place, row + static_cast<unsigned>(run.first) * bytes, bytes, run.lanes);
     return;
   }
   switch (detail.element_bytes) {

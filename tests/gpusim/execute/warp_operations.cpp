@@ -15,43 +15,62 @@ constexpr std::uint32_t kUndefined = 0xcbcbcbcb;
 
 enum class Shuffle : std::uint8_t { kUp, kDown, kButterfly, kIndex };
 
+/// Where each lane reads, and 1 where that lies in its range, else 0 and the lane itself.
+template <Shuffle Mode>
+[[gnu::always_inline]] inline void find_sources(const std::uint32_t* b, const std::uint32_t* c,
+                                                std::int32_t* from, std::uint32_t* good) {
+  for (std::int32_t lane = 0; lane < kLanes; ++lane) {
+    const auto distance = static_cast<std::int32_t>(b[lane] & 31);
+    const auto clamp = static_cast<std::int32_t>(c[lane] & 31);
+    const auto segment = static_cast<std::int32_t>(c[lane] >> 8 & 31);
+    const std::int32_t least = lane & segment;
+    const std::int32_t most = least | (clamp & ~segment);
+    const std::int32_t source = Mode == Shuffle::kUp          ? lane - distance
+                                : Mode == Shuffle::kDown      ? lane + distance
+                                : Mode == Shuffle::kButterfly ? lane ^ distance
+                                                              : least | (distance & ~segment);
+    const bool in_range = Mode == Shuffle::kUp ? source >= most : source <= most;
+    from[lane] = in_range ? source : lane;
+    good[lane] = in_range ? 1 : 0;
+  }
+}
+
+__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"))) void find_sources_of(
+    Shuffle mode, const std::uint32_t* b, const std::uint32_t* c, std::int32_t* from,
+    std::uint32_t* good) {
+  switch (mode) {
+    case Shuffle::kUp:
+      return find_sources<Shuffle::kUp>(b, c, from, good);
+    case Shuffle::kDown:
+      return find_sources<Shuffle::kDown>(b, c, from, good);
+    case Shuffle::kButterfly:
+      return find_sources<Shuffle::kButterfly>(b, c, from, good);
+    case Shuffle::kIndex:
+      return find_sources<Shuffle::kIndex>(b, c, from, good);
+  }
+}
+
 template <Shuffle Mode>
 void shuffle(Context& context, const Op& op, LaneMask mask) {
   const std::uint32_t* a = context.row32(op.a);
-  const std::uint32_t* b = context.row32(op.b);
-  const std::uint32_t* c = context.row32(op.c);
   std::uint32_t* d = context.row32(op.d);
-  std::uint32_t result[kLanes];
-  LaneMask in_range = 0;
-  for_lanes(mask, [&](int lane) {
-    const int distance = static_cast<int>(b[lane] & 31);
-    const int clamp = static_cast<int>(c[lane] & 31);
-    const int segment = static_cast<int>(c[lane] >> 8 & 31);
-    const int most = (lane & segment) | (clamp & ~segment);
-    const int least = lane & segment;
-    int from = 0;
-    bool good = false;
-    if constexpr (Mode == Shuffle::kUp) {
-      from = lane - distance;
-      good = from >= most;
-    } else if constexpr (Mode == Shuffle::kDown) {
-      from = lane + distance;
-      good = from <= most;
-    } else if constexpr (Mode == Shuffle::kButterfly) {
-      from = lane ^ distance;
-      good = from <= most;
-    } else {
-      from = least | (distance & ~segment);
-      good = from <= most;
+  alignas(64) std::int32_t from[kLanes];
+  alignas(64) std::uint32_t good[kLanes];
+  alignas(64) std::uint32_t result[kLanes];
+  find_sources_of(Mode, context.row32(op.b), context.row32(op.c), from, good);
+  if (context.participants == kAllLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) result[lane] = a[from[lane]];
+  } else {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      result[lane] = (context.participants >> from[lane] & 1) != 0 ? a[from[lane]] : kUndefined;
     }
-    if (!good) from = lane;
-    if (good) in_range |= 1u << lane;
-    result[lane] = (context.participants >> from & 1) != 0 ? a[from] : kUndefined;
-  });
+  }
   for_lanes(mask, [&](int lane) { d[lane] = result[lane]; });
   if (!op.d2.absent()) {
+    LaneMask in_range = 0;
+    for (int lane = 0; lane < kLanes; ++lane) in_range |= good[lane] << lane;
     LaneMask& p = context.predicate(op.d2);
-    p = (p & ~mask) | in_range;
+    p = (p & ~mask) | (in_range & mask);
   }
 }
 
