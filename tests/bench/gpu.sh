@@ -103,8 +103,8 @@ report() {
   echo "$1: MFU $(calculate "$rate / $measured") of the measured peak" \
     "${sheet:+and $(calculate "$rate / ($sheet * 1e12)") of $sheet TFLOP/s}"
 }
-echo "$shape $precision, $gpus GPU(s), batch $batch x $context each: $(middle "${times[@]}") ms per" \
-  "step, $(middle "${ours[@]}") tokens/s; matrix products as executed reach" \
+echo "$shape $precision, $gpus GPU(s), batch $batch x $context each:" \
+  "$(middle "${times[@]}") ms per step, $(middle "${ours[@]}") tokens/s; matrix products as executed reach" \
   "$(middle "${shares[@]}") of the measured peak"
 report ingot "$(middle "${ours[@]}")"
 if ((beside)); then
