@@ -104,8 +104,8 @@ report() {
     "${sheet:+and $(calculate "$rate / ($sheet * 1e12)") of $sheet TFLOP/s}"
 }
 echo "$shape $precision, $gpus GPU(s), batch $batch x $context each:" \
-  "$(middle "${times[@]}") ms per step, $(middle "${ours[@]}") tokens/s; matrix products as executed reach" \
-  "$(middle "${shares[@]}") of the measured peak"
+  "$(middle "${times[@]}") ms per step, $(middle "${ours[@]}") tokens/s;" \
+  "matrix products as executed reach $(middle "${shares[@]}") of the measured peak"
 report ingot "$(middle "${ours[@]}")"
 if ((beside)); then
   report torch "$(middle "${theirs[@]}")"
