@@ -60,8 +60,18 @@ find_ingot() {
     return 0
   fi
   "$root/examples/install-packages.sh"
-  (cd "$root" && configure release)
-  cmake --build "$work/build/release" --target ingot
+  # The CUDA module only where a GPU is, with machine code for it; the PTX is for the tests.
+  local capability='' options=() targets=(ingot)
+  if command -v nvcc >/dev/null; then
+    capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null |
+      head -n 1 | tr -cd 0-9) || true
+  fi
+  if [[ -n $capability ]]; then
+    options=("-DINGOT_CUDA_ARCHITECTURES=$capability-real;80-virtual")
+    targets+=(ingot_cuda)
+  fi
+  (cd "$root" && configure release "${options[@]}")
+  cmake --build "$work/build/release" --target "${targets[@]}"
   # shellcheck disable=SC2034  # read by the script that sources this
   ingot=$work/build/release/ingot
 }
