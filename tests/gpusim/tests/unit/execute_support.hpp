@@ -87,7 +87,7 @@ class Kernels {
       Allocation* a =
           AddressSpace::instance().allocate(v.bytes, MemoryKind::kDevice, 0, "variable " + v.name);
       std::memset(a->host, 0, v.bytes);
-      std::memcpy(a->host, v.initial.data(), v.initial.size());
+      if (!v.initial.empty()) std::memcpy(a->host, v.initial.data(), v.initial.size());
       a->mark_initialised(a->begin, v.bytes);
       a->read_only = v.space == ptx::Space::kConst;
       instance_.addresses.push_back(a->begin);
