@@ -9,21 +9,60 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
+#include "collectives/flight_record.hpp"
 #include "ops/device/device.hpp"
 #include "ops/tensor.hpp"
 
 namespace ingot {
 
 enum class ReduceOperation : std::uint8_t { kSum, kMin, kMax };
-
 std::string_view name_of(ReduceOperation operation);
+
+enum class CollectiveKind : std::uint8_t {
+  kAllReduce,
+  kReduceScatter,
+  kAllGather,
+  kAllToAll,
+  kBroadcast,
+  kBarrier
+};
+std::string_view name_of(CollectiveKind kind);  ///< "all_reduce"
 
 /// Names a collective in messages and in the flight record: "bucket 3", "barrier before save".
 struct CollectiveLabel {
   const char* what = "";  ///< a text that lives as long as the communicator
   std::int32_t index = -1;
 };
+std::string text_of(const CollectiveLabel& label);
+
+/// One call as a transport gets it. Arguments are those of the function of Communicator that
+/// `kind` names; operations in place (all_reduce, broadcast) have their data in `to`.
+struct CollectiveCall {
+  CollectiveKind kind = CollectiveKind::kBarrier;
+  CollectiveLabel label = {};
+  void* to = nullptr;
+  const void* from = nullptr;
+  std::int64_t count = 0;
+  DType type = DType::kU8;
+  ReduceOperation operation = ReduceOperation::kSum;
+  int root = 0;
+  std::uint64_t sequence = 0;  ///< counts the calls of the communicator, equal on all ranks
+  /// Told when the exchange begins and when it is complete on this rank; null in tests of parts.
+  FlightEntry* flight = nullptr;
+
+  bool in_place() const {
+    return kind == CollectiveKind::kAllReduce || kind == CollectiveKind::kBroadcast;
+  }
+  std::int64_t bytes() const { return count * size_of(type); }
+  /// Bytes behind `to` and `from` among `ranks` ranks; 0 behind an absent one.
+  std::int64_t to_bytes(int ranks) const;
+  std::int64_t from_bytes(int ranks) const;
+};
+
+/// "all_reduce of 4096 f32 (sum), bucket 3".
+std::string describe(const CollectiveCall& call);
 
 class Communicator {
  public:
@@ -34,29 +73,54 @@ class Communicator {
   /// Makes what calls on `stream` with up to this many bytes (`from` and `to` together) need, while
   /// a run starts: later ones allocate nothing and can be recorded.
   virtual void reserve(Stream& /*stream*/, std::int64_t /*bytes*/) {}
+  /// Lets peers of the node reach this memory directly, where the transport can: collectives on it
+  /// then need no copy. Collective and blocking: all ranks share buffers of any size in the same
+  /// order while a run starts. The buffer must live until unshare() or until the communicator ends.
+  virtual void share(const Buffer& /*buffer*/) {}
+  /// Ends what share() began, before the buffer is released. Collective and blocking.
+  virtual void unshare(const Buffer& /*buffer*/) {}
 
-  /// In place: every rank's data[0..count) becomes the reduction over ranks. bf16 is summed in f32
-  /// and rounded once per hop.
-  virtual void all_reduce(void* data, std::int64_t count, DType type, ReduceOperation operation,
-                          Stream& stream, CollectiveLabel label) = 0;
-  /// from holds size()*count elements; rank r's `to` gets the reduction of block r.
-  virtual void reduce_scatter(void* to, const void* from, std::int64_t count, DType type,
-                              ReduceOperation operation, Stream& stream, CollectiveLabel label) = 0;
-  /// Every rank's `from` of `count` elements lands in block rank of everybody's `to`.
-  virtual void all_gather(void* to, const void* from, std::int64_t count, DType type,
-                          Stream& stream, CollectiveLabel label) = 0;
-  /// Block r of `from` (count elements) goes to rank r, into block rank() of its `to`.
-  virtual void all_to_all(void* to, const void* from, std::int64_t count, DType type,
-                          Stream& stream, CollectiveLabel label) = 0;
-  virtual void broadcast(void* data, std::int64_t count, DType type, int root, Stream& stream,
-                         CollectiveLabel label) = 0;
-  virtual void barrier(Stream& stream, CollectiveLabel label) = 0;
+  /// In place: every rank's data[0..count) becomes the reduction over ranks. bf16 is summed in f32.
+  /// All ranks get the same bits.
+  void all_reduce(void* data, std::int64_t count, DType type, ReduceOperation operation,
+                  Stream& stream, CollectiveLabel label);
+  /// from holds size()*count elements; rank r's `to` gets the reduction of block r. `to` may be the
+  /// own block of `from`.
+  void reduce_scatter(void* to, const void* from, std::int64_t count, DType type,
+                      ReduceOperation operation, Stream& stream, CollectiveLabel label);
+  /// Every rank's `from` of `count` elements lands in block rank of everybody's `to`. `from` may be
+  /// the own block of `to`.
+  void all_gather(void* to, const void* from, std::int64_t count, DType type, Stream& stream,
+                  CollectiveLabel label);
+  /// Block r of `from` (count elements) goes to rank r, into block rank() of its `to`. The two do
+  /// not overlap.
+  void all_to_all(void* to, const void* from, std::int64_t count, DType type, Stream& stream,
+                  CollectiveLabel label);
+  void broadcast(void* data, std::int64_t count, DType type, int root, Stream& stream,
+                 CollectiveLabel label);
+  /// Returns control to the stream when every rank's stream has come here.
+  void barrier(Stream& stream, CollectiveLabel label);
 
   /// A communicator of the ranks that pass the same color, ordered by key, then by rank. Collective
   /// and blocking.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
   /// Gives up: ends the job with this exit code; other ranks are told. Does not return.
   [[noreturn]] virtual void abort(int exit_code) = 0;
+
+  /// What this rank's calls are doing; readable from any thread at any time.
+  const FlightRecord& flight_record() const { return flight_; }
+
+ protected:
+  /// Puts a checked and numbered call on the stream. The transport tells call.flight.
+  virtual void enqueue(const CollectiveCall& call, Stream& stream) = 0;
+  /// The number of the next call, for what a transport exchanges beside calls.
+  std::uint64_t take_sequence() { return sequence_++; }
+
+ private:
+  void submit(CollectiveCall call, Stream& stream);
+
+  std::uint64_t sequence_ = 0;  ///< of the thread that makes the calls
+  FlightRecord flight_;
 };
 
 }  // namespace ingot

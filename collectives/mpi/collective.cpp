@@ -3,28 +3,6 @@
 #include <fmt/format.h>
 
 namespace ingot::mpi {
-namespace {
-
-const char* text_of(Kind kind) {
-  switch (kind) {
-    case Kind::kAllReduce:
-      return "all_reduce";
-    case Kind::kReduceScatter:
-      return "reduce_scatter";
-    case Kind::kAllGather:
-      return "all_gather";
-    case Kind::kAllToAll:
-      return "all_to_all";
-    case Kind::kBroadcast:
-      return "broadcast";
-    case Kind::kBarrier:
-      return "barrier";
-  }
-  return "?";
-}
-
-}  // namespace
-
 void Collective::set(const Exchange& exchange) {
   exchange_ = exchange;
   algorithm_ = std::monostate();
@@ -69,11 +47,9 @@ Advance Collective::advance() {
 }
 
 std::string Collective::description() const {
-  std::string label = exchange_.label.what;
-  if (exchange_.label.index >= 0) label += fmt::format(" {}", exchange_.label.index);
-  return fmt::format("collective {} '{}', {} of {} {} among {} ranks (this is rank {} of them)",
-                     exchange_.sequence, label, text_of(exchange_.kind), exchange_.count,
-                     name_of(exchange_.type), exchange_.group->size(), exchange_.group->rank);
+  return fmt::format("collective {}, {}, among {} ranks (this is rank {} of them)",
+                     exchange_.sequence, describe(exchange_), exchange_.group->size(),
+                     exchange_.group->rank);
 }
 
 }  // namespace ingot::mpi

@@ -8,11 +8,10 @@ namespace ingot::mpi {
 ControlChannel::ControlChannel(ProgressThread& progress, Group group)
     : progress_(progress), group_(std::move(group)) {}
 
-void ControlChannel::run(Exchange exchange, const char* what) {
-  exchange.group = &group_;
-  exchange.sequence = sequence_++;
-  exchange.label = {what, -1};
-  collective_.set(exchange);
+void ControlChannel::run(CollectiveCall call, const char* what) {
+  call.sequence = sequence_++;
+  call.label = {what, -1};
+  collective_.set({call, &group_});
   progress_.post(collective_);
   progress_.wait(collective_);
 }

@@ -30,7 +30,7 @@ class ControlChannel {
   void barrier();
 
  private:
-  void run(Exchange exchange, const char* what);
+  void run(CollectiveCall call, const char* what);
   std::int64_t reduce(std::int64_t mine, ReduceOperation operation);
 
   ProgressThread& progress_;

@@ -10,29 +10,12 @@
 
 namespace ingot::mpi {
 
-enum class Kind : std::uint8_t {
-  kAllReduce,
-  kReduceScatter,
-  kAllGather,
-  kAllToAll,
-  kBroadcast,
-  kBarrier
-};
+using Kind = CollectiveKind;
 
-/// Arguments as in Communicator; in-place operations have their data in `to`.
-struct Exchange {
+/// A call and the ranks that make it.
+struct Exchange : CollectiveCall {
   const Group* group = nullptr;
-  Kind kind = Kind::kBarrier;
-  std::uint64_t sequence = 0;  ///< counts the collectives of the group, equal on all ranks
-  CollectiveLabel label = {};
-  void* to = nullptr;
-  const void* from = nullptr;
-  std::int64_t count = 0;
-  DType type = DType::kU8;
-  ReduceOperation operation = ReduceOperation::kSum;
-  int root = 0;
 
-  std::int64_t bytes() const { return count * size_of(type); }
   Peer peer(std::int64_t group_rank) const { return group->peer(group_rank, sequence); }
 };
 

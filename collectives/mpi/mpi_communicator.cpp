@@ -34,67 +34,6 @@ class MpiCommunicator final : public Communicator {
   int size() const override { return group_.size(); }
   std::string transport() const override { return "mpi"; }
 
-  void all_reduce(void* data, std::int64_t count, DType type, ReduceOperation operation,
-                  Stream& stream, CollectiveLabel label) override {
-    enqueue({.kind = Kind::kAllReduce,
-             .label = label,
-             .to = data,
-             .count = count,
-             .type = type,
-             .operation = operation},
-            stream);
-  }
-
-  void reduce_scatter(void* to, const void* from, std::int64_t count, DType type,
-                      ReduceOperation operation, Stream& stream, CollectiveLabel label) override {
-    enqueue({.kind = Kind::kReduceScatter,
-             .label = label,
-             .to = to,
-             .from = from,
-             .count = count,
-             .type = type,
-             .operation = operation},
-            stream);
-  }
-
-  void all_gather(void* to, const void* from, std::int64_t count, DType type, Stream& stream,
-                  CollectiveLabel label) override {
-    enqueue({.kind = Kind::kAllGather,
-             .label = label,
-             .to = to,
-             .from = from,
-             .count = count,
-             .type = type},
-            stream);
-  }
-
-  void all_to_all(void* to, const void* from, std::int64_t count, DType type, Stream& stream,
-                  CollectiveLabel label) override {
-    enqueue({.kind = Kind::kAllToAll,
-             .label = label,
-             .to = to,
-             .from = from,
-             .count = count,
-             .type = type},
-            stream);
-  }
-
-  void broadcast(void* data, std::int64_t count, DType type, int root, Stream& stream,
-                 CollectiveLabel label) override {
-    ensure(root >= 0 && root < size(), "a root that is a rank of the communicator");
-    enqueue({.kind = Kind::kBroadcast,
-             .label = label,
-             .to = data,
-             .count = count,
-             .type = type,
-             .root = root},
-            stream);
-  }
-
-  void barrier(Stream& stream, CollectiveLabel label) override {
-    enqueue({.kind = Kind::kBarrier, .label = label}, stream);
-  }
-
   void reserve(Stream& stream, std::int64_t bytes) override;
   std::unique_ptr<Communicator> split(int color, int key) override;
 
@@ -110,7 +49,7 @@ class MpiCommunicator final : public Communicator {
     bool recorded = false;
   };
 
-  void enqueue(Exchange exchange, Stream& stream);
+  void enqueue(const CollectiveCall& call, Stream& stream) override;
   void enqueue_on_host(const Exchange& exchange, Stream& stream);
   void enqueue_staged(Exchange exchange, Stream& stream);
   Slot* take_slot();
@@ -118,7 +57,6 @@ class MpiCommunicator final : public Communicator {
 
   MpiSession& session_;
   Group group_;
-  std::uint64_t sequence_ = 0;  ///< of the thread that makes the calls
   std::mutex mutex_;
   std::deque<Slot> slots_;   ///< guarded by mutex_
   std::vector<Slot*> free_;  ///< guarded by mutex_; the last one used is reused first
@@ -127,15 +65,9 @@ class MpiCommunicator final : public Communicator {
   std::map<Stream*, Buffer> staging_;
 };
 
-void MpiCommunicator::enqueue(Exchange exchange, Stream& stream) {
-  ensure(exchange.count >= 0, "a number of elements that is not negative");
-  const bool in_place = exchange.from == nullptr;
-  if (size() == 1 && in_place) return;  // nothing to exchange
-  exchange.group = &group_;
-  // Numbered when called, not when started: streams may reach their collectives in another order
-  // on each rank. A recorded one keeps its number: its replays have the order of their stream.
-  exchange.sequence = sequence_++;
-  if (stream.device().host_visible() || exchange.kind == Kind::kBarrier) {
+void MpiCommunicator::enqueue(const CollectiveCall& call, Stream& stream) {
+  const Exchange exchange{call, &group_};
+  if (stream.device().host_visible() || call.kind == Kind::kBarrier) {
     enqueue_on_host(exchange, stream);
   } else {
     enqueue_staged(exchange, stream);
@@ -152,14 +84,9 @@ void MpiCommunicator::enqueue_on_host(const Exchange& exchange, Stream& stream) 
 void MpiCommunicator::enqueue_staged(Exchange exchange, Stream& stream) {
   Device& device = stream.device();
   if (size() == 1) return device.copy(stream, exchange.to, exchange.from, exchange.bytes());
-  const std::int64_t ranks = size();
-  const bool in_place = exchange.from == nullptr;
-  const bool gathers = exchange.kind == Kind::kAllGather;
-  const bool scatters = exchange.kind == Kind::kReduceScatter;
-  const std::int64_t from_bytes = exchange.bytes() * (in_place  ? 0
-                                                      : gathers ? std::int64_t{1}
-                                                                : ranks);
-  const std::int64_t to_bytes = exchange.bytes() * (in_place || scatters ? 1 : ranks);
+  const bool in_place = exchange.in_place();
+  const std::int64_t from_bytes = exchange.from_bytes(size());
+  const std::int64_t to_bytes = exchange.to_bytes(size());
   reserve(stream, from_bytes + to_bytes);
   auto* staged_to = static_cast<std::byte*>(staging_.at(&stream).data());
   std::byte* staged_from = staged_to + to_bytes;
@@ -205,9 +132,12 @@ void MpiCommunicator::run_slot(void* context) {
   MpiCommunicator& self = slot->owner;
   mpi::ProgressThread& progress = self.session_.progress();
   if (slot->recorded) slot->collective.set(Exchange(slot->collective.exchange()));
+  FlightEntry* flight = slot->collective.exchange().flight;
+  flight->start();
   progress.post(slot->collective);
   // Of a failed collective messages may still be in flight: its slot is not used again.
   progress.wait(slot->collective);
+  flight->finish();
   if (slot->recorded) return;
   const std::scoped_lock lock(self.mutex_);
   self.free_.push_back(slot);
@@ -223,14 +153,14 @@ std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) {
   const Member mine{color, key, session_.next_context()};
   std::vector<Member> members(static_cast<std::size_t>(size()));
   Collective collective;
-  collective.set({.group = &group_,
-                  .kind = Kind::kAllGather,
-                  .sequence = sequence_++,
-                  .label = {"split of a communicator", -1},
-                  .to = members.data(),
-                  .from = &mine,
-                  .count = kNumbers,
-                  .type = DType::kI64});
+  const CollectiveCall call{.kind = Kind::kAllGather,
+                            .label = {"split of a communicator", -1},
+                            .to = members.data(),
+                            .from = &mine,
+                            .count = kNumbers,
+                            .type = DType::kI64,
+                            .sequence = take_sequence()};
+  collective.set({call, &group_});
   session_.progress().post(collective);
   session_.progress().wait(collective);
 
