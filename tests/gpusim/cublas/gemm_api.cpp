@@ -1,563 +1,137 @@
-// The exported gemm functions: each only says which types and batches it has.
+// The exported gemm functions. cuBLAS has a C function for each element type, kind of batch and
+// width of index; only a macro can spell such a family, so each kind of signature is one macro and
+// each function one line below. What they do is gemm().
 #include "cublas/gemm.hpp"
 
 using gpusim::blas::gemm;
 
+// What every signature begins with and every request repeats.
+#define GPUSIM_SHAPE(INT) \
+  cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, INT m, INT n, INT k
+#define GPUSIM_REQUEST(NAME) #NAME, handle, transa, transb, m, n, k, alpha
+
+// One product of matrices of T.
+#define GPUSIM_GEMM(NAME, INT, T, TYPE, COMPUTE)                                                   \
+  cublasStatus_t NAME(GPUSIM_SHAPE(INT), const T* alpha, const T* a, INT lda, const T* b, INT ldb, \
+                      const T* beta, T* c, INT ldc) {                                              \
+    return gemm(                                                                                   \
+        {GPUSIM_REQUEST(NAME), {a, TYPE, lda}, {b, TYPE, ldb}, beta, {c, TYPE, ldc}, COMPUTE});    \
+  }
+
+// Matrices of T at a stride from one another.
+#define GPUSIM_GEMM_STRIDED(NAME, INT, T, TYPE, COMPUTE)                                   \
+  cublasStatus_t NAME(GPUSIM_SHAPE(INT), const T* alpha, const T* a, INT lda,              \
+                      long long int stride_a, const T* b, INT ldb, long long int stride_b, \
+                      const T* beta, T* c, INT ldc, long long int stride_c, INT batch) {   \
+    return gemm({GPUSIM_REQUEST(NAME),                                                     \
+                 {a, TYPE, lda, stride_a},                                                 \
+                 {b, TYPE, ldb, stride_b},                                                 \
+                 beta,                                                                     \
+                 {c, TYPE, ldc, stride_c},                                                 \
+                 COMPUTE,                                                                  \
+                 batch});                                                                  \
+  }
+
+// Matrices of T behind arrays of pointers.
+#define GPUSIM_GEMM_BATCHED(NAME, INT, T, TYPE, COMPUTE)                                 \
+  cublasStatus_t NAME(GPUSIM_SHAPE(INT), const T* alpha, const T* const a[], INT lda,    \
+                      const T* const b[], INT ldb, const T* beta, T* const c[], INT ldc, \
+                      INT batch) {                                                       \
+    return gemm({GPUSIM_REQUEST(NAME),                                                   \
+                 {a, TYPE, lda},                                                         \
+                 {b, TYPE, ldb},                                                         \
+                 beta,                                                                   \
+                 {c, TYPE, ldc},                                                         \
+                 COMPUTE,                                                                \
+                 batch,                                                                  \
+                 true});                                                                 \
+  }
+
+// The same three with types given by the caller; the algorithm asked for makes no difference here.
+#define GPUSIM_GEMM_EX(NAME, INT)                                                               \
+  cublasStatus_t NAME(GPUSIM_SHAPE(INT), const void* alpha, const void* a, cudaDataType a_type, \
+                      INT lda, const void* b, cudaDataType b_type, INT ldb, const void* beta,   \
+                      void* c, cudaDataType c_type, INT ldc, cublasComputeType_t compute_type,  \
+                      cublasGemmAlgo_t /*algorithm*/) {                                         \
+    return gemm({GPUSIM_REQUEST(NAME),                                                          \
+                 {a, a_type, lda},                                                              \
+                 {b, b_type, ldb},                                                              \
+                 beta,                                                                          \
+                 {c, c_type, ldc},                                                              \
+                 compute_type});                                                                \
+  }
+#define GPUSIM_GEMM_STRIDED_EX(NAME, INT)                                                       \
+  cublasStatus_t NAME(GPUSIM_SHAPE(INT), const void* alpha, const void* a, cudaDataType a_type, \
+                      INT lda, long long int stride_a, const void* b, cudaDataType b_type,      \
+                      INT ldb, long long int stride_b, const void* beta, void* c,               \
+                      cudaDataType c_type, INT ldc, long long int stride_c, INT batch,          \
+                      cublasComputeType_t compute_type, cublasGemmAlgo_t /*algorithm*/) {       \
+    return gemm({GPUSIM_REQUEST(NAME),                                                          \
+                 {a, a_type, lda, stride_a},                                                    \
+                 {b, b_type, ldb, stride_b},                                                    \
+                 beta,                                                                          \
+                 {c, c_type, ldc, stride_c},                                                    \
+                 compute_type,                                                                  \
+                 batch});                                                                       \
+  }
+#define GPUSIM_GEMM_BATCHED_EX(NAME, INT)                                                       \
+  cublasStatus_t NAME(GPUSIM_SHAPE(INT), const void* alpha, const void* const a[],              \
+                      cudaDataType a_type, INT lda, const void* const b[], cudaDataType b_type, \
+                      INT ldb, const void* beta, void* const c[], cudaDataType c_type, INT ldc, \
+                      INT batch, cublasComputeType_t compute_type,                              \
+                      cublasGemmAlgo_t /*algorithm*/) {                                         \
+    return gemm({GPUSIM_REQUEST(NAME),                                                          \
+                 {a, a_type, lda},                                                              \
+                 {b, b_type, ldb},                                                              \
+                 beta,                                                                          \
+                 {c, c_type, ldc},                                                              \
+                 compute_type,                                                                  \
+                 batch,                                                                         \
+                 true});                                                                        \
+  }
+// f32 arithmetic on matrices of types given by the caller.
+#define GPUSIM_SGEMM_EX(NAME, INT)                                                               \
+  cublasStatus_t NAME(GPUSIM_SHAPE(INT), const float* alpha, const void* a, cudaDataType a_type, \
+                      INT lda, const void* b, cudaDataType b_type, INT ldb, const float* beta,   \
+                      void* c, cudaDataType c_type, INT ldc) {                                   \
+    return gemm({GPUSIM_REQUEST(NAME),                                                           \
+                 {a, a_type, lda},                                                               \
+                 {b, b_type, ldb},                                                               \
+                 beta,                                                                           \
+                 {c, c_type, ldc},                                                               \
+                 CUBLAS_COMPUTE_32F});                                                           \
+  }
+
 extern "C" {
 
-cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t transa,
-                              cublasOperation_t transb, int m, int n, int k, const float* alpha,
-                              const float* a, int lda, const float* b, int ldb, const float* beta,
-                              float* c, int ldc) {
-  return gemm({"cublasSgemm_v2",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_32F, lda},
-               {b, CUDA_R_32F, ldb},
-               beta,
-               {c, CUDA_R_32F, ldc},
-               CUBLAS_COMPUTE_32F});
-}
+// clang-format off
+GPUSIM_GEMM(cublasSgemm_v2, int, float, CUDA_R_32F, CUBLAS_COMPUTE_32F)
+GPUSIM_GEMM(cublasDgemm_v2, int, double, CUDA_R_64F, CUBLAS_COMPUTE_64F)
+GPUSIM_GEMM(cublasHgemm, int, __half, CUDA_R_16F, CUBLAS_COMPUTE_16F)
+GPUSIM_GEMM_STRIDED(cublasSgemmStridedBatched, int, float, CUDA_R_32F, CUBLAS_COMPUTE_32F)
+GPUSIM_GEMM_STRIDED(cublasDgemmStridedBatched, int, double, CUDA_R_64F, CUBLAS_COMPUTE_64F)
+GPUSIM_GEMM_STRIDED(cublasHgemmStridedBatched, int, __half, CUDA_R_16F, CUBLAS_COMPUTE_16F)
+GPUSIM_GEMM_BATCHED(cublasSgemmBatched, int, float, CUDA_R_32F, CUBLAS_COMPUTE_32F)
+GPUSIM_GEMM_BATCHED(cublasDgemmBatched, int, double, CUDA_R_64F, CUBLAS_COMPUTE_64F)
+GPUSIM_GEMM_BATCHED(cublasHgemmBatched, int, __half, CUDA_R_16F, CUBLAS_COMPUTE_16F)
+GPUSIM_SGEMM_EX(cublasSgemmEx, int)
+GPUSIM_GEMM_EX(cublasGemmEx, int)
+GPUSIM_GEMM_STRIDED_EX(cublasGemmStridedBatchedEx, int)
+GPUSIM_GEMM_BATCHED_EX(cublasGemmBatchedEx, int)
 
-cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t handle, cublasOperation_t transa,
-                                         cublasOperation_t transb, int m, int n, int k,
-                                         const float* alpha, const float* a, int lda,
-                                         long long int stride_a, const float* b, int ldb,
-                                         long long int stride_b, const float* beta, float* c,
-                                         int ldc, long long int stride_c, int batch) {
-  return gemm({"cublasSgemmStridedBatched",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_32F, lda, stride_a},
-               {b, CUDA_R_32F, ldb, stride_b},
-               beta,
-               {c, CUDA_R_32F, ldc, stride_c},
-               CUBLAS_COMPUTE_32F,
-               batch});
-}
-
-cublasStatus_t cublasSgemmBatched(cublasHandle_t handle, cublasOperation_t transa,
-                                  cublasOperation_t transb, int m, int n, int k, const float* alpha,
-                                  const float* const a[], int lda, const float* const b[], int ldb,
-                                  const float* beta, float* const c[], int ldc, int batch) {
-  return gemm({"cublasSgemmBatched",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_32F, lda},
-               {b, CUDA_R_32F, ldb},
-               beta,
-               {c, CUDA_R_32F, ldc},
-               CUBLAS_COMPUTE_32F,
-               batch,
-               true});
-}
-
-cublasStatus_t cublasDgemm_v2(cublasHandle_t handle, cublasOperation_t transa,
-                              cublasOperation_t transb, int m, int n, int k, const double* alpha,
-                              const double* a, int lda, const double* b, int ldb,
-                              const double* beta, double* c, int ldc) {
-  return gemm({"cublasDgemm_v2",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_64F, lda},
-               {b, CUDA_R_64F, ldb},
-               beta,
-               {c, CUDA_R_64F, ldc},
-               CUBLAS_COMPUTE_64F});
-}
-
-cublasStatus_t cublasDgemmStridedBatched(cublasHandle_t handle, cublasOperation_t transa,
-                                         cublasOperation_t transb, int m, int n, int k,
-                                         const double* alpha, const double* a, int lda,
-                                         long long int stride_a, const double* b, int ldb,
-                                         long long int stride_b, const double* beta, double* c,
-                                         int ldc, long long int stride_c, int batch) {
-  return gemm({"cublasDgemmStridedBatched",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_64F, lda, stride_a},
-               {b, CUDA_R_64F, ldb, stride_b},
-               beta,
-               {c, CUDA_R_64F, ldc, stride_c},
-               CUBLAS_COMPUTE_64F,
-               batch});
-}
-
-cublasStatus_t cublasDgemmBatched(cublasHandle_t handle, cublasOperation_t transa,
-                                  cublasOperation_t transb, int m, int n, int k,
-                                  const double* alpha, const double* const a[], int lda,
-                                  const double* const b[], int ldb, const double* beta,
-                                  double* const c[], int ldc, int batch) {
-  return gemm({"cublasDgemmBatched",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_64F, lda},
-               {b, CUDA_R_64F, ldb},
-               beta,
-               {c, CUDA_R_64F, ldc},
-               CUBLAS_COMPUTE_64F,
-               batch,
-               true});
-}
-
-cublasStatus_t cublasHgemm(cublasHandle_t handle, cublasOperation_t transa,
-                           cublasOperation_t transb, int m, int n, int k, const __half* alpha,
-                           const __half* a, int lda, const __half* b, int ldb, const __half* beta,
-                           __half* c, int ldc) {
-  return gemm({"cublasHgemm",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_16F, lda},
-               {b, CUDA_R_16F, ldb},
-               beta,
-               {c, CUDA_R_16F, ldc},
-               CUBLAS_COMPUTE_16F});
-}
-
-cublasStatus_t cublasHgemmStridedBatched(cublasHandle_t handle, cublasOperation_t transa,
-                                         cublasOperation_t transb, int m, int n, int k,
-                                         const __half* alpha, const __half* a, int lda,
-                                         long long int stride_a, const __half* b, int ldb,
-                                         long long int stride_b, const __half* beta, __half* c,
-                                         int ldc, long long int stride_c, int batch) {
-  return gemm({"cublasHgemmStridedBatched",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_16F, lda, stride_a},
-               {b, CUDA_R_16F, ldb, stride_b},
-               beta,
-               {c, CUDA_R_16F, ldc, stride_c},
-               CUBLAS_COMPUTE_16F,
-               batch});
-}
-
-cublasStatus_t cublasHgemmBatched(cublasHandle_t handle, cublasOperation_t transa,
-                                  cublasOperation_t transb, int m, int n, int k,
-                                  const __half* alpha, const __half* const a[], int lda,
-                                  const __half* const b[], int ldb, const __half* beta,
-                                  __half* const c[], int ldc, int batch) {
-  return gemm({"cublasHgemmBatched",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_16F, lda},
-               {b, CUDA_R_16F, ldb},
-               beta,
-               {c, CUDA_R_16F, ldc},
-               CUBLAS_COMPUTE_16F,
-               batch,
-               true});
-}
-
-cublasStatus_t cublasSgemmEx(cublasHandle_t handle, cublasOperation_t transa,
-                             cublasOperation_t transb, int m, int n, int k, const float* alpha,
-                             const void* a, cudaDataType a_type, int lda, const void* b,
-                             cudaDataType b_type, int ldb, const float* beta, void* c,
-                             cudaDataType c_type, int ldc) {
-  return gemm({"cublasSgemmEx",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, a_type, lda},
-               {b, b_type, ldb},
-               beta,
-               {c, c_type, ldc},
-               CUBLAS_COMPUTE_32F});
-}
-
-cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa,
-                            cublasOperation_t transb, int m, int n, int k, const void* alpha,
-                            const void* a, cudaDataType a_type, int lda, const void* b,
-                            cudaDataType b_type, int ldb, const void* beta, void* c,
-                            cudaDataType c_type, int ldc, cublasComputeType_t compute_type,
-                            cublasGemmAlgo_t /*algorithm*/) {
-  return gemm({"cublasGemmEx",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, a_type, lda},
-               {b, b_type, ldb},
-               beta,
-               {c, c_type, ldc},
-               compute_type});
-}
-
-cublasStatus_t cublasGemmStridedBatchedEx(
-    cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, int m, int n, int k,
-    const void* alpha, const void* a, cudaDataType a_type, int lda, long long int stride_a,
-    const void* b, cudaDataType b_type, int ldb, long long int stride_b, const void* beta, void* c,
-    cudaDataType c_type, int ldc, long long int stride_c, int batch,
-    cublasComputeType_t compute_type, cublasGemmAlgo_t /*algorithm*/) {
-  return gemm({"cublasGemmStridedBatchedEx",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, a_type, lda, stride_a},
-               {b, b_type, ldb, stride_b},
-               beta,
-               {c, c_type, ldc, stride_c},
-               compute_type,
-               batch});
-}
-
-cublasStatus_t cublasGemmBatchedEx(cublasHandle_t handle, cublasOperation_t transa,
-                                   cublasOperation_t transb, int m, int n, int k, const void* alpha,
-                                   const void* const a[], cudaDataType a_type, int lda,
-                                   const void* const b[], cudaDataType b_type, int ldb,
-                                   const void* beta, void* const c[], cudaDataType c_type, int ldc,
-                                   int batch, cublasComputeType_t compute_type,
-                                   cublasGemmAlgo_t /*algorithm*/) {
-  return gemm({"cublasGemmBatchedEx",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, a_type, lda},
-               {b, b_type, ldb},
-               beta,
-               {c, c_type, ldc},
-               compute_type,
-               batch,
-               true});
-}
-
-cublasStatus_t cublasSgemm_v2_64(cublasHandle_t handle, cublasOperation_t transa,
-                                 cublasOperation_t transb, int64_t m, int64_t n, int64_t k,
-                                 const float* alpha, const float* a, int64_t lda, const float* b,
-                                 int64_t ldb, const float* beta, float* c, int64_t ldc) {
-  return gemm({"cublasSgemm_v2_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_32F, lda},
-               {b, CUDA_R_32F, ldb},
-               beta,
-               {c, CUDA_R_32F, ldc},
-               CUBLAS_COMPUTE_32F});
-}
-
-cublasStatus_t cublasSgemmStridedBatched_64(cublasHandle_t handle, cublasOperation_t transa,
-                                            cublasOperation_t transb, int64_t m, int64_t n,
-                                            int64_t k, const float* alpha, const float* a,
-                                            int64_t lda, long long int stride_a, const float* b,
-                                            int64_t ldb, long long int stride_b, const float* beta,
-                                            float* c, int64_t ldc, long long int stride_c,
-                                            int64_t batch) {
-  return gemm({"cublasSgemmStridedBatched_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_32F, lda, stride_a},
-               {b, CUDA_R_32F, ldb, stride_b},
-               beta,
-               {c, CUDA_R_32F, ldc, stride_c},
-               CUBLAS_COMPUTE_32F,
-               batch});
-}
-
-cublasStatus_t cublasSgemmBatched_64(cublasHandle_t handle, cublasOperation_t transa,
-                                     cublasOperation_t transb, int64_t m, int64_t n, int64_t k,
-                                     const float* alpha, const float* const a[], int64_t lda,
-                                     const float* const b[], int64_t ldb, const float* beta,
-                                     float* const c[], int64_t ldc, int64_t batch) {
-  return gemm({"cublasSgemmBatched_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_32F, lda},
-               {b, CUDA_R_32F, ldb},
-               beta,
-               {c, CUDA_R_32F, ldc},
-               CUBLAS_COMPUTE_32F,
-               batch,
-               true});
-}
-
-cublasStatus_t cublasDgemm_v2_64(cublasHandle_t handle, cublasOperation_t transa,
-                                 cublasOperation_t transb, int64_t m, int64_t n, int64_t k,
-                                 const double* alpha, const double* a, int64_t lda, const double* b,
-                                 int64_t ldb, const double* beta, double* c, int64_t ldc) {
-  return gemm({"cublasDgemm_v2_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_64F, lda},
-               {b, CUDA_R_64F, ldb},
-               beta,
-               {c, CUDA_R_64F, ldc},
-               CUBLAS_COMPUTE_64F});
-}
-
-cublasStatus_t cublasDgemmStridedBatched_64(cublasHandle_t handle, cublasOperation_t transa,
-                                            cublasOperation_t transb, int64_t m, int64_t n,
-                                            int64_t k, const double* alpha, const double* a,
-                                            int64_t lda, long long int stride_a, const double* b,
-                                            int64_t ldb, long long int stride_b, const double* beta,
-                                            double* c, int64_t ldc, long long int stride_c,
-                                            int64_t batch) {
-  return gemm({"cublasDgemmStridedBatched_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_64F, lda, stride_a},
-               {b, CUDA_R_64F, ldb, stride_b},
-               beta,
-               {c, CUDA_R_64F, ldc, stride_c},
-               CUBLAS_COMPUTE_64F,
-               batch});
-}
-
-cublasStatus_t cublasDgemmBatched_64(cublasHandle_t handle, cublasOperation_t transa,
-                                     cublasOperation_t transb, int64_t m, int64_t n, int64_t k,
-                                     const double* alpha, const double* const a[], int64_t lda,
-                                     const double* const b[], int64_t ldb, const double* beta,
-                                     double* const c[], int64_t ldc, int64_t batch) {
-  return gemm({"cublasDgemmBatched_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_64F, lda},
-               {b, CUDA_R_64F, ldb},
-               beta,
-               {c, CUDA_R_64F, ldc},
-               CUBLAS_COMPUTE_64F,
-               batch,
-               true});
-}
-
-cublasStatus_t cublasHgemm_64(cublasHandle_t handle, cublasOperation_t transa,
-                              cublasOperation_t transb, int64_t m, int64_t n, int64_t k,
-                              const __half* alpha, const __half* a, int64_t lda, const __half* b,
-                              int64_t ldb, const __half* beta, __half* c, int64_t ldc) {
-  return gemm({"cublasHgemm_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_16F, lda},
-               {b, CUDA_R_16F, ldb},
-               beta,
-               {c, CUDA_R_16F, ldc},
-               CUBLAS_COMPUTE_16F});
-}
-
-cublasStatus_t cublasHgemmStridedBatched_64(cublasHandle_t handle, cublasOperation_t transa,
-                                            cublasOperation_t transb, int64_t m, int64_t n,
-                                            int64_t k, const __half* alpha, const __half* a,
-                                            int64_t lda, long long int stride_a, const __half* b,
-                                            int64_t ldb, long long int stride_b, const __half* beta,
-                                            __half* c, int64_t ldc, long long int stride_c,
-                                            int64_t batch) {
-  return gemm({"cublasHgemmStridedBatched_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_16F, lda, stride_a},
-               {b, CUDA_R_16F, ldb, stride_b},
-               beta,
-               {c, CUDA_R_16F, ldc, stride_c},
-               CUBLAS_COMPUTE_16F,
-               batch});
-}
-
-cublasStatus_t cublasHgemmBatched_64(cublasHandle_t handle, cublasOperation_t transa,
-                                     cublasOperation_t transb, int64_t m, int64_t n, int64_t k,
-                                     const __half* alpha, const __half* const a[], int64_t lda,
-                                     const __half* const b[], int64_t ldb, const __half* beta,
-                                     __half* const c[], int64_t ldc, int64_t batch) {
-  return gemm({"cublasHgemmBatched_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, CUDA_R_16F, lda},
-               {b, CUDA_R_16F, ldb},
-               beta,
-               {c, CUDA_R_16F, ldc},
-               CUBLAS_COMPUTE_16F,
-               batch,
-               true});
-}
-
-cublasStatus_t cublasSgemmEx_64(cublasHandle_t handle, cublasOperation_t transa,
-                                cublasOperation_t transb, int64_t m, int64_t n, int64_t k,
-                                const float* alpha, const void* a, cudaDataType a_type, int64_t lda,
-                                const void* b, cudaDataType b_type, int64_t ldb, const float* beta,
-                                void* c, cudaDataType c_type, int64_t ldc) {
-  return gemm({"cublasSgemmEx_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, a_type, lda},
-               {b, b_type, ldb},
-               beta,
-               {c, c_type, ldc},
-               CUBLAS_COMPUTE_32F});
-}
-
-cublasStatus_t cublasGemmEx_64(cublasHandle_t handle, cublasOperation_t transa,
-                               cublasOperation_t transb, int64_t m, int64_t n, int64_t k,
-                               const void* alpha, const void* a, cudaDataType a_type, int64_t lda,
-                               const void* b, cudaDataType b_type, int64_t ldb, const void* beta,
-                               void* c, cudaDataType c_type, int64_t ldc,
-                               cublasComputeType_t compute_type, cublasGemmAlgo_t /*algorithm*/) {
-  return gemm({"cublasGemmEx_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, a_type, lda},
-               {b, b_type, ldb},
-               beta,
-               {c, c_type, ldc},
-               compute_type});
-}
-
-cublasStatus_t cublasGemmStridedBatchedEx_64(
-    cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, int64_t m, int64_t n,
-    int64_t k, const void* alpha, const void* a, cudaDataType a_type, int64_t lda,
-    long long int stride_a, const void* b, cudaDataType b_type, int64_t ldb, long long int stride_b,
-    const void* beta, void* c, cudaDataType c_type, int64_t ldc, long long int stride_c,
-    int64_t batch, cublasComputeType_t compute_type, cublasGemmAlgo_t /*algorithm*/) {
-  return gemm({"cublasGemmStridedBatchedEx_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, a_type, lda, stride_a},
-               {b, b_type, ldb, stride_b},
-               beta,
-               {c, c_type, ldc, stride_c},
-               compute_type,
-               batch});
-}
-
-cublasStatus_t cublasGemmBatchedEx_64(cublasHandle_t handle, cublasOperation_t transa,
-                                      cublasOperation_t transb, int64_t m, int64_t n, int64_t k,
-                                      const void* alpha, const void* const a[], cudaDataType a_type,
-                                      int64_t lda, const void* const b[], cudaDataType b_type,
-                                      int64_t ldb, const void* beta, void* const c[],
-                                      cudaDataType c_type, int64_t ldc, int64_t batch,
-                                      cublasComputeType_t compute_type,
-                                      cublasGemmAlgo_t /*algorithm*/) {
-  return gemm({"cublasGemmBatchedEx_64",
-               handle,
-               transa,
-               transb,
-               m,
-               n,
-               k,
-               alpha,
-               {a, a_type, lda},
-               {b, b_type, ldb},
-               beta,
-               {c, c_type, ldc},
-               compute_type,
-               batch,
-               true});
-}
+GPUSIM_GEMM(cublasSgemm_v2_64, int64_t, float, CUDA_R_32F, CUBLAS_COMPUTE_32F)
+GPUSIM_GEMM(cublasDgemm_v2_64, int64_t, double, CUDA_R_64F, CUBLAS_COMPUTE_64F)
+GPUSIM_GEMM(cublasHgemm_64, int64_t, __half, CUDA_R_16F, CUBLAS_COMPUTE_16F)
+GPUSIM_GEMM_STRIDED(cublasSgemmStridedBatched_64, int64_t, float, CUDA_R_32F, CUBLAS_COMPUTE_32F)
+GPUSIM_GEMM_STRIDED(cublasDgemmStridedBatched_64, int64_t, double, CUDA_R_64F, CUBLAS_COMPUTE_64F)
+GPUSIM_GEMM_STRIDED(cublasHgemmStridedBatched_64, int64_t, __half, CUDA_R_16F, CUBLAS_COMPUTE_16F)
+GPUSIM_GEMM_BATCHED(cublasSgemmBatched_64, int64_t, float, CUDA_R_32F, CUBLAS_COMPUTE_32F)
+GPUSIM_GEMM_BATCHED(cublasDgemmBatched_64, int64_t, double, CUDA_R_64F, CUBLAS_COMPUTE_64F)
+GPUSIM_GEMM_BATCHED(cublasHgemmBatched_64, int64_t, __half, CUDA_R_16F, CUBLAS_COMPUTE_16F)
+GPUSIM_SGEMM_EX(cublasSgemmEx_64, int64_t)
+GPUSIM_GEMM_EX(cublasGemmEx_64, int64_t)
+GPUSIM_GEMM_STRIDED_EX(cublasGemmStridedBatchedEx_64, int64_t)
+GPUSIM_GEMM_BATCHED_EX(cublasGemmBatchedEx_64, int64_t)
+// clang-format on
 
 }  // extern "C"
