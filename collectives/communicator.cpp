@@ -153,4 +153,8 @@ void Communicator::barrier(Stream& stream, CollectiveLabel label) {
   submit({.kind = CollectiveKind::kBarrier, .label = label}, stream);
 }
 
+std::unique_ptr<Communicator> Communicator::split(int color, int key) {
+  return create_split(color, key);
+}
+
 }  // namespace ingot

@@ -103,7 +103,7 @@ class Communicator {
 
   /// A communicator of the ranks that pass the same color, ordered by key, then by rank. Collective
   /// and blocking.
-  virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
+  std::unique_ptr<Communicator> split(int color, int key);
   /// Gives up: ends the job with this exit code; other ranks are told. Does not return.
   [[noreturn]] virtual void abort(int exit_code) = 0;
 
@@ -111,6 +111,7 @@ class Communicator {
   const FlightRecord& flight_record() const { return flight_; }
 
  protected:
+  virtual std::unique_ptr<Communicator> create_split(int color, int key) = 0;
   /// Puts a checked and numbered call on the stream. The transport tells call.flight.
   virtual void enqueue(const CollectiveCall& call, Stream& stream) = 0;
   /// The number of the next call, for what a transport exchanges beside calls.

@@ -35,7 +35,7 @@ class MpiCommunicator final : public Communicator {
   std::string transport() const override { return "mpi"; }
 
   void reserve(Stream& stream, std::int64_t bytes) override;
-  std::unique_ptr<Communicator> split(int color, int key) override;
+  std::unique_ptr<Communicator> create_split(int color, int key) override;
 
   [[noreturn]] void abort(int exit_code) override { session_.abort(exit_code); }
 
@@ -143,7 +143,7 @@ void MpiCommunicator::run_slot(void* context) {
   self.free_.push_back(slot);
 }
 
-std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) {
+std::unique_ptr<Communicator> MpiCommunicator::create_split(int color, int key) {
   struct Member {
     std::int64_t color = 0;
     std::int64_t key = 0;
