@@ -51,6 +51,10 @@ std::string hint(const Key& key, const Node& node) {
     return "";
   }
   if (key.type == Type::kChoice) return did_you_mean(text, key.choices);
+  if (!key.word.empty()) {
+    const std::string near = did_you_mean(text, std::array<std::string, 1>{key.word});
+    if (!near.empty()) return near;
+  }
   const std::size_t digits = text.find_first_not_of("+-");
   if (digits != std::string::npos && text.size() > digits + 1 && text[digits] == '0') {
     const char next = text[digits + 1];
@@ -210,6 +214,10 @@ class Binder {
         store<std::uint64_t>(parse_unsigned(text), key, node, mark, field, path);
         break;
       case Type::kInteger:
+        if (!key.word.empty() && text == key.word) {
+          *static_cast<std::int64_t*>(field) = key.word_value;
+          break;
+        }
         store<std::int64_t>(parse_integer(text), key, node, mark, field, path);
         break;
       case Type::kReal:

@@ -31,6 +31,7 @@ std::string value_text(const Key& key, const void* field) {
     case Type::kBoolean:
       return as<bool>(field) ? "true" : "false";
     case Type::kInteger:
+      if (!key.word.empty() && as<std::int64_t>(field) == key.word_value) return key.word;
       return fmt::format("{}", as<std::int64_t>(field));
     case Type::kUnsigned:
       return fmt::format("{}", as<std::uint64_t>(field));

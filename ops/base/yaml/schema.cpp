@@ -57,6 +57,12 @@ Key Key::or_named(std::string prefix) && {
   return std::move(*this);
 }
 
+Key Key::or_word(std::string text, std::int64_t value) && {
+  word = std::move(text);
+  word_value = value;
+  return std::move(*this);
+}
+
 Key reserved(std::string name) {
   Key key;
   key.name = std::move(name);
@@ -69,7 +75,8 @@ std::string expectation(const Key& key) {
     case Type::kBoolean:
       return "true or false";
     case Type::kInteger:
-      return "integer" + range_text(key.type, key.range);
+      return "integer" + range_text(key.type, key.range) +
+             (key.word.empty() ? "" : ", or " + key.word);
     case Type::kUnsigned:
       return "integer, at least 0";
     case Type::kReal:

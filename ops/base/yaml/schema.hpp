@@ -71,6 +71,8 @@ struct Key {
   std::vector<std::string> choices;
   std::vector<std::string> reserved_choices;  ///< values of a later version
   std::string named_choice;  ///< "custom:": this and a name is a choice too; empty: there is none
+  std::string word;  ///< "auto": written instead of an integer outside of the range; empty: none
+  std::int64_t word_value = 0;           ///< what the word stands for
   std::shared_ptr<const Schema> schema;  ///< of a mapping or the elements of a list
   ListAccess list;
   bool is_required = false;
@@ -85,6 +87,8 @@ struct Key {
   Key reserve(std::vector<std::string> values) &&;
   /// A choice beside those listed: `prefix` and a name that is checked where its meaning is known.
   Key or_named(std::string prefix) &&;
+  /// A word that may stand where an integer is expected, and the value that is stored for it.
+  Key or_word(std::string word, std::int64_t value) &&;
 };
 
 struct Schema {

@@ -197,6 +197,38 @@ TEST(YamlSchema, OverridesWinAndNameThemselves) {
   EXPECT_THAT(refusal(text, {"=3"}, ExitCode::kUsage), HasSubstr("expected section.key=value"));
 }
 
+TEST(YamlSchema, AWordMayStandForAnInteger) {
+  const Schema schema = {
+      "s",
+      "S.",
+      {integer("number", &Inner::number, {.least = 1}, "A number.").or_word("auto", 0),
+       bytes("size", &Inner::size, {}, "A size.").only_with("number", {"auto"})}};
+  const auto read_number = [&](const std::string& value) {
+    Inner inner;
+    Places places;
+    bind_override(schema, "number=" + value, &inner, places);
+    return inner;
+  };
+  EXPECT_EQ(read_number("auto").number, 0);
+  EXPECT_EQ(read_number("7").number, 7);
+  EXPECT_EQ(expectation(schema.keys[0]), "integer, at least 1, or auto");
+  const auto refused = [&](const std::string& value) -> std::string {
+    try {
+      read_number(value);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_THAT(refused("0"), HasSubstr("expected integer, at least 1, or auto, found '0'"))
+      << "what the word stands for is written as the word";
+  EXPECT_THAT(refused("atuo"), HasSubstr("did you mean 'auto'?"));
+  Inner inner = read_number("auto");
+  EXPECT_EQ(render(schema, &inner), "number: auto\nsize: 4KiB\n");
+  inner.number = 2;
+  EXPECT_EQ(render(schema, &inner), "number: 2\n") << "the size means nothing then";
+}
+
 TEST(YamlSchema, RenderedStructsReadBackEqual) {
   Outer outer;
   outer.name = "a: \"b\" #c";
