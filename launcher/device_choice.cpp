@@ -6,6 +6,7 @@
 
 #include "ops/base/text.hpp"
 #include "ops/device/cpu/cpu_device.hpp"
+#include "ops/device/cpu/free_memory.hpp"
 
 namespace ingot {
 
@@ -152,7 +153,7 @@ DeviceChoice decide_device(const Config& config, const std::vector<RankFinding>&
   return choice;
 }
 
-DeviceChoice choose_device(const Config& config, const RankPlace& place) {
+DeviceChoice choose_device(const Config& config, const DevicePlace& place) {
   if (config.device == "cpu") return {};
   const RankFinding mine{place.host, place.local_rank, place.local_ranks, look()};
   if (!place.all_gather) return decide_device(config, {mine}, 0);
@@ -167,6 +168,12 @@ std::unique_ptr<Device> open_device(const DeviceChoice& choice, Registry& regist
   CudaModule& module = load_cuda_module();
   module.register_kernels(registry);
   return module.create_device(choice.ordinal);
+}
+
+std::int64_t free_bytes(const Device& device, int local_ranks) {
+  if (device.kind() == DeviceKind::kCuda) return device.available_bytes();
+  const std::int64_t free = cpu::free_memory();
+  return free == kUnknownBytes ? free : free / std::max(1, local_ranks);
 }
 
 MachineFigures machine_of(const DeviceChoice& choice, int threads) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,7 +15,7 @@
 namespace ingot {
 
 /// Where a rank stands, and how ranks tell each other what they found.
-struct RankPlace {
+struct DevicePlace {
   int rank = 0;
   int local_rank = 0;   ///< among the ranks of its node
   int local_ranks = 1;  ///< on its node
@@ -47,11 +48,17 @@ DeviceChoice decide_device(const Config& config, const std::vector<RankFinding>&
                            int rank);
 
 /// Looks for GPUs where the configuration may want them, and decides. Collective.
-DeviceChoice choose_device(const Config& config, const RankPlace& place);
+DeviceChoice choose_device(const Config& config, const DevicePlace& place);
 
 /// Makes the chosen device and adds its kernels. `threads` is for the CPU.
 std::unique_ptr<Device> open_device(const DeviceChoice& choice, Registry& registry, int threads,
                                     int local_ranks);
+
+/// What free_bytes() says where the system does not tell.
+constexpr std::int64_t kUnknownBytes = std::numeric_limits<std::int64_t>::max();
+/// Bytes that a rank could still allocate on its device; of the CPU's memory, its share of what is
+/// free.
+std::int64_t free_bytes(const Device& device, int local_ranks);
 
 /// The key of the device's figures in the tuning file: the GPU, or the CPU with so many threads.
 MachineFigures machine_of(const DeviceChoice& choice, int threads);

@@ -115,10 +115,10 @@ TEST(DeviceChoice, JudgesAGpuThatIsNotItsOwnAsTheConfigurationSays) {
 TEST(DeviceChoice, RanksTellEachOtherAllTheyFound) {
   // Rank 0 asks; the answer that every rank sent is what rank 0 sent.
   std::string sent;
-  const RankPlace place{1, 1, 2, "here", [&](const std::string& text) {
-                          sent = text;
-                          return std::vector<std::string>{text, text};
-                        }};
+  const DevicePlace place{1, 1, 2, "here", [&](const std::string& text) {
+                            sent = text;
+                            return std::vector<std::string>{text, text};
+                          }};
   Config config = wanting("auto");
   const DeviceChoice choice = choose_device(config, place);
   EXPECT_FALSE(sent.empty());
