@@ -18,6 +18,7 @@ struct StepScalars {
   double ema_decay = 0;
   std::int64_t cache_length = 0;   ///< positions already in the KV cache
   std::int64_t last_position = 0;  ///< generation: row of the chunk whose logits are wanted
+  std::int64_t micro_batch = 0;    ///< host: 0 before the first of a step; record_loss counts it up
   // Sums over the ranks: one all_reduce of kStepSums adjacent f64 makes them global.
   double loss_sum = 0;    ///< host: 0 before the first micro batch; kernels add to it
   double counted = 1;     ///< host: targets of this rank's micro batches that the loss counts

@@ -32,8 +32,11 @@ class SquareSums final : public Op {
   }
 };
 
-/// finish_norm: partials f64[n], scalars (mutated). Sets
-///   gradient_norm = sqrt(sum of partials in index order) / counted,
+/// finish_norm: partials f64[n], scalars (mutated), order i32[m] or absent. Sets
+///   gradient_norm = sqrt(sum of partials[order[0]], partials[order[1]], ..., one by one) /
+///   counted,
+///     in index order where there is no `order`; ranks that gather the partials of their shards
+///     give that of the chunks in the store,
 ///   skip = 1 and gradient_scale = 0 where that is not finite, else skip = 0 and
 ///   gradient_scale = min(1, clip_norm / (gradient_norm + 1e-6)) / counted, without the minimum
 ///   where clip_norm is 0. The 1e-6 is that of torch.nn.utils.clip_grad_norm_.
@@ -42,10 +45,14 @@ class FinishNorm final : public Op {
   std::string_view name() const override { return "finish_norm"; }
   std::vector<TensorType> infer(std::span<const TensorType> inputs,
                                 const Attributes& /*attributes*/) const override {
-    expect_inputs(name(), inputs, 2, 2);
+    expect_inputs(name(), inputs, 2, 3);
     expect(inputs[0].dtype == DType::kF64 && inputs[0].shape.rank() == 1, name(), inputs,
            "partial sums f64 [n]");
     expect(inputs[1] == step_scalars_type(), name(), inputs, "the step scalars");
+    if (present(inputs, 2)) {
+      expect(inputs[2].dtype == DType::kI32 && inputs[2].shape.rank() == 1, name(), inputs,
+             "an order i32 [m]");
+    }
     return {};
   }
   Cost cost(const OpTypes& types) const override {

@@ -66,8 +66,17 @@ std::unique_ptr<Kernel> square_sums_kernel(const PrepareContext& context) {
 void finish_norm(ThreadPool& /*pool*/, const KernelArguments& arguments) {
   const auto* partials = arguments.inputs[0].as<double>();
   auto& scalars = *static_cast<StepScalars*>(arguments.inputs[1].data);
+  const std::int64_t count = arguments.inputs[0].count();
   double sum = 0;
-  for (std::int64_t i = 0; i < arguments.inputs[0].count(); ++i) sum += partials[i];
+  if (arguments.inputs.size() > 2 && arguments.inputs[2].data != nullptr) {
+    const auto* order = arguments.inputs[2].as<std::int32_t>();
+    for (std::int64_t i = 0; i < arguments.inputs[2].count(); ++i) {
+      ensure(order[i] >= 0 && order[i] < count, "an order of partial sums that exist");
+      sum += partials[order[i]];
+    }
+  } else {
+    for (std::int64_t i = 0; i < count; ++i) sum += partials[i];
+  }
   scalars.gradient_norm = std::sqrt(sum) / scalars.counted;
   if (!std::isfinite(scalars.gradient_norm)) {
     scalars.skip = 1;

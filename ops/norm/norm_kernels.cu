@@ -62,12 +62,15 @@ __device__ inline Exact add(Exact a, double b) {
 constexpr int kFinishThreads = 1024;
 
 __global__ void __launch_bounds__(kFinishThreads)
-    finish_norm_kernel(const double* partials, std::int64_t count, StepScalars* step) {
+    finish_norm_kernel(const double* partials, const std::int32_t* order, std::int64_t count,
+                       StepScalars* step) {
   __shared__ double values[kFinishThreads / 32];
   __shared__ double errors[kFinishThreads / 32];
   Exact sum{0, 0};
 #pragma unroll 4
-  for (std::int64_t i = threadIdx.x; i < count; i += kFinishThreads) sum = add(sum, partials[i]);
+  for (std::int64_t i = threadIdx.x; i < count; i += kFinishThreads) {
+    sum = add(sum, partials[order == nullptr ? i : order[i]]);
+  }
   const auto reduce = [](Exact own) {
 #pragma unroll
     for (int distance = 16; distance > 0; distance /= 2) {
@@ -113,9 +116,9 @@ void launch_square_sums(const CudaLaunch& launch, const float* gradient, double*
   kernel<<<blocks, 32 * kWarps, 0, launch.stream>>>(gradient, sums, chunks, chunk);
 }
 
-void launch_finish_norm(const CudaLaunch& launch, const double* partials, std::int64_t count,
-                        StepScalars* step) {
-  finish_norm_kernel<<<1, kFinishThreads, 0, launch.stream>>>(partials, count, step);
+void launch_finish_norm(const CudaLaunch& launch, const double* partials, const std::int32_t* order,
+                        std::int64_t count, StepScalars* step) {
+  finish_norm_kernel<<<1, kFinishThreads, 0, launch.stream>>>(partials, order, count, step);
 }
 
 }  // namespace ingot::cuda

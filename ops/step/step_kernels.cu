@@ -1,4 +1,4 @@
-// CUDA kernels of accumulate_loss and select_position.
+// CUDA kernels of the ops around the step scalars.
 #include "ops/cuda_fault.cuh"
 #include "ops/cuda_ordered_sum.cuh"
 #include "ops/step/step_kernels.hpp"
@@ -12,6 +12,28 @@ __global__ void __launch_bounds__(kOrderedThreads)
   const double before = threadIdx.x == 0 ? step->loss_sum : 0.0;
   const double sum = ordered_sum(losses, count, before, tile);
   if (threadIdx.x == 0) step->loss_sum = sum;
+}
+
+__global__ void __launch_bounds__(kOrderedThreads)
+    record_loss_kernel(const double* losses, std::int64_t count, StepScalars* step, double* table,
+                       std::int64_t size) {
+  __shared__ double tile[kOrderedTile];
+  const double sum = ordered_sum(losses, count, 0.0, tile);
+  if (threadIdx.x != 0) return;
+  const std::int64_t micro_batch = step->micro_batch;
+  if (micro_batch >= 0 && micro_batch < size) table[micro_batch] = sum;
+  step->micro_batch = micro_batch + 1;
+}
+
+/// A few hundred additions in a row at most, once per step: one thread.
+__global__ void sum_losses_kernel(const double* table, std::int64_t ranks, std::int64_t own,
+                                  StepScalars* step) {
+  double sum = 0;
+  for (std::int64_t a = 0; a < own; ++a) {
+#pragma unroll 8
+    for (std::int64_t rank = 0; rank < ranks; ++rank) sum += table[rank * own + a];
+  }
+  step->loss_sum = sum;
 }
 
 constexpr int kThreads = 256;
@@ -52,6 +74,16 @@ void select_as(const CudaLaunch& launch, const void* x, const StepScalars* step,
 void launch_accumulate_loss(const CudaLaunch& launch, const double* losses, std::int64_t count,
                             StepScalars* step) {
   accumulate_loss_kernel<<<1, kOrderedThreads, 0, launch.stream>>>(losses, count, step);
+}
+
+void launch_record_loss(const CudaLaunch& launch, const double* losses, std::int64_t count,
+                        StepScalars* step, double* table, std::int64_t size) {
+  record_loss_kernel<<<1, kOrderedThreads, 0, launch.stream>>>(losses, count, step, table, size);
+}
+
+void launch_sum_losses(const CudaLaunch& launch, const double* table, std::int64_t ranks,
+                       std::int64_t own, StepScalars* step) {
+  sum_losses_kernel<<<1, 1, 0, launch.stream>>>(table, ranks, own, step);
 }
 
 void launch_select_position(const CudaLaunch& launch, const void* x, const StepScalars* step,

@@ -1,4 +1,4 @@
-// Launch functions of accumulate_loss and select_position; see step_kernels.cu.
+// Launch functions of the ops around the step scalars; see step_kernels.cu.
 #pragma once
 
 #include "ops/cuda_launch.hpp"
@@ -9,6 +9,15 @@ namespace ingot::cuda {
 /// step->loss_sum += losses[0] + losses[1] + ..., in this order; `step` lies in device memory.
 void launch_accumulate_loss(const CudaLaunch& launch, const double* losses, std::int64_t count,
                             StepScalars* step);
+
+/// table[step->micro_batch] = losses[0] + losses[1] + ..., in this order; ++step->micro_batch.
+/// Nothing is written where that is not below `size`, the number of entries of the table.
+void launch_record_loss(const CudaLaunch& launch, const double* losses, std::int64_t count,
+                        StepScalars* step, double* table, std::int64_t size);
+
+/// step->loss_sum = the sum of table [ranks, own] column by column.
+void launch_sum_losses(const CudaLaunch& launch, const double* table, std::int64_t ranks,
+                       std::int64_t own, StepScalars* step);
 
 /// y[b] = x[b, step->last_position] for x [batch, length] of rows of `row_bytes` bytes. A position
 /// outside the chunk is reported, and zeros are written.

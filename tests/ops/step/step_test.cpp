@@ -1,4 +1,4 @@
-// accumulate_loss and select_position.
+// Adding up losses, and select_position.
 #include "ops/step_scalars.hpp"
 #include "tests/ops/run_op.hpp"
 
@@ -50,6 +50,44 @@ TEST_F(Step, AccumulatingALossChangesNoOtherScalar) {
   run_op(registry_, "accumulate_loss", inputs, {});
   scalars.loss_sum = 2;
   EXPECT_TRUE(inputs[1].same_bits(HostTensor::of_struct(scalars)));
+}
+
+TEST_F(Step, TheLossOfEachMicroBatchIsRecordedInItsPlace) {
+  std::vector<HostTensor> inputs = {HostTensor({DType::kF64, Shape{3}}, {0x1p53, 1, -0x1p53}),
+                                    HostTensor::of_struct(StepScalars{}),
+                                    HostTensor({DType::kF64, Shape{3}}, {7, 7, 7})};
+  run_op(registry_, "record_loss", inputs, {});
+  inputs[0] = HostTensor({DType::kF64, Shape{3}}, {0.25, 0.5, 4});
+  run_op(registry_, "record_loss", inputs, {});
+  EXPECT_EQ(inputs[2].values(), (std::vector<double>{0, 4.75, 7}));
+  StepScalars expected;
+  expected.micro_batch = 2;
+  EXPECT_TRUE(inputs[1].same_bits(HostTensor::of_struct(expected)));
+}
+
+TEST_F(Step, MoreMicroBatchesThanAStepHasAreAnError) {
+  if (on_cuda()) GTEST_SKIP() << "the programs are ingot's own; only the CPU looks";
+  StepScalars scalars;
+  scalars.micro_batch = 1;
+  std::vector<HostTensor> inputs = {HostTensor({DType::kF64, Shape{1}}, {1}),
+                                    HostTensor::of_struct(scalars),
+                                    HostTensor({DType::kF64, Shape{1}}, {0})};
+  EXPECT_THROW(run_op(registry_, "record_loss", inputs, {}), Error);
+}
+
+TEST_F(Step, RecordedLossesAreAddedInTheOrderOfMicroBatches) {
+  // Of 3 ranks with 2 each; 1 vanishes beside 2^53.
+  const auto sum = [&](const std::vector<double>& losses, std::int64_t interleaved) {
+    StepScalars scalars;
+    scalars.loss_sum = 99;
+    std::vector<HostTensor> inputs = {HostTensor({DType::kF64, Shape{6}}, losses),
+                                      HostTensor::of_struct(scalars)};
+    run_op(registry_, "sum_losses", inputs, {{"interleaved", interleaved}});
+    return scalars_of(inputs[1]).loss_sum;
+  };
+  const std::vector<double> table = {0x1p53, -0x1p53, 1, 0.5, 1, 0};
+  EXPECT_EQ(sum(table, 1), 2.5);
+  EXPECT_EQ(sum(table, 3), 0.5);  // 2^53, 1, 1, -2^53, 0.5, 0
 }
 
 TEST_F(Step, OnePositionOfEachSampleIsSelected) {
