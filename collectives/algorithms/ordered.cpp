@@ -1,0 +1,148 @@
+#include "collectives/algorithms/ordered.hpp"
+
+#include <algorithm>
+
+#include "ops/base/error.hpp"
+
+namespace ingot {
+
+namespace {
+
+/// Sums that may be enqueued before objects for more are allocated.
+constexpr std::size_t kPrepared = 256;
+
+constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
+
+/// Of partial p of rank r in block p * ranks + r, as one all_to_all per partial leaves them.
+TreeSum sum_of_partials(const ReductionTree& tree) {
+  std::vector<TreeSumItem> items;
+  for (const TreeItem& item : tree.items()) {
+    items.push_back({std::int64_t{item.partial} * tree.ranks() + item.rank, item.merges});
+  }
+  return TreeSum(std::move(items));
+}
+
+/// Of blocks in their order, which are nodes of one level.
+TreeSum sum_of_equals(int count) {
+  std::vector<TreeSumItem> items;
+  for (const int merges : aligned_merges(count)) {
+    items.push_back({static_cast<std::int64_t>(items.size()), merges});
+  }
+  return TreeSum(std::move(items));
+}
+
+}  // namespace
+
+struct OrderedReduction::Sum {
+  explicit Sum(OrderedReduction& reduction) : owner(reduction) {}
+  OrderedReduction& owner;
+  const TreeSum* tree = nullptr;
+  float* to = nullptr;
+  const float* blocks = nullptr;
+  std::int64_t count = 0;
+  float* scratch = nullptr;
+  bool recorded = false;
+};
+
+OrderedReduction::OrderedReduction(Communicator& ranks, const ReductionTree& tree, int node_ranks)
+    : ranks_(ranks),
+      partials_(tree.partials()),
+      flat_(sum_of_partials(tree)),
+      within_node_(sum_of_equals(std::max(node_ranks, 1))),
+      over_nodes_(sum_of_equals(node_ranks > 0 ? std::max(tree.ranks() / node_ranks, 1) : 1)) {
+  ensure(ranks.size() == tree.ranks(), "a tree over the ranks of the communicator");
+  if (tree.nodes_are_subtrees(node_ranks)) {
+    node_ = ranks.split(ranks.rank() / node_ranks, ranks.rank());
+    rail_ = ranks.split(ranks.rank() % node_ranks, ranks.rank());
+  }
+  free_.reserve(kPrepared);
+  for (std::size_t i = 0; i < kPrepared; ++i) free_.push_back(&sums_.emplace_back(*this));
+}
+
+OrderedReduction::~OrderedReduction() = default;
+
+std::int64_t OrderedReduction::scratch_bytes(std::int64_t count) const {
+  if (ranks_.size() == 1) return 0;
+  if (node_ == nullptr) return (partials_ * ranks_.size() * count + flat_.scratch_count()) * kFloat;
+  return ((node_->size() + 2 * rail_->size()) * count +
+          std::max(within_node_.scratch_count(), over_nodes_.scratch_count())) *
+         kFloat;
+}
+
+void OrderedReduction::reserve(Stream& stream, std::int64_t count) {
+  const auto both = [&](Communicator& ranks) { return 2 * ranks.size() * count * kFloat; };
+  if (node_ == nullptr) return ranks_.reserve(stream, both(ranks_));
+  node_->reserve(stream, both(*node_));
+  rail_->reserve(stream, both(*rail_));
+}
+
+void OrderedReduction::share(const Buffer& buffer) {
+  if (node_ != nullptr) node_->share(buffer);
+}
+
+void OrderedReduction::unshare(const Buffer& buffer) {
+  if (node_ != nullptr) node_->unshare(buffer);
+}
+
+void OrderedReduction::reduce_scatter(float* to, std::span<const float* const> partials,
+                                      std::int64_t count, void* scratch, Stream& stream,
+                                      CollectiveLabel label) {
+  ensure(static_cast<int>(partials.size()) == partials_, "as many partial sums as travel");
+  if (ranks_.size() == 1) {
+    if (to != partials[0]) stream.device().copy(stream, to, partials[0], count * kFloat);
+    return;
+  }
+  auto* received = static_cast<float*>(scratch);
+  if (node_ == nullptr) {
+    const std::int64_t per_partial = ranks_.size() * count;
+    for (std::size_t p = 0; p < partials.size(); ++p) {
+      ranks_.all_to_all(received + static_cast<std::int64_t>(p) * per_partial, partials[p], count,
+                        DType::kF32, stream, label);
+    }
+    float* pieces = received + partials_ * per_partial;
+    return enqueue_sum(flat_, to, received, count, pieces, stream);
+  }
+  // Blocks of the ranks of one node lie side by side: what goes to node m's ranks over the own
+  // node's is one all_to_all, and each of these sums the own node's share of a block of its rail.
+  const std::int64_t per_node = node_->size() * count;
+  float* sums = received + per_node;
+  float* others = sums + rail_->size() * count;
+  float* pieces = others + rail_->size() * count;
+  for (std::int64_t node = 0; node < rail_->size(); ++node) {
+    node_->all_to_all(received, partials[0] + node * per_node, count, DType::kF32, stream, label);
+    enqueue_sum(within_node_, sums + node * count, received, count, pieces, stream);
+  }
+  rail_->all_to_all(others, sums, count, DType::kF32, stream, label);
+  enqueue_sum(over_nodes_, to, others, count, pieces, stream);
+}
+
+void OrderedReduction::enqueue_sum(const TreeSum& tree, float* to, const float* blocks,
+                                   std::int64_t count, float* scratch, Stream& stream) {
+  Sum* sum = nullptr;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (free_.empty()) {
+      free_.push_back(&sums_.emplace_back(*this));
+      free_.reserve(sums_.size());
+    }
+    sum = free_.back();
+    free_.pop_back();
+  }
+  sum->tree = &tree;
+  sum->to = to;
+  sum->blocks = blocks;
+  sum->count = count;
+  sum->scratch = scratch;
+  sum->recorded = stream.recording();
+  stream.call(run_sum, sum);
+}
+
+void OrderedReduction::run_sum(void* context) {
+  auto* sum = static_cast<Sum*>(context);
+  sum->tree->run(sum->to, sum->blocks, sum->count, sum->scratch);
+  if (sum->recorded) return;
+  const std::scoped_lock lock(sum->owner.mutex_);
+  sum->owner.free_.push_back(sum);
+}
+
+}  // namespace ingot
