@@ -10,8 +10,9 @@ std::string_view name_of(DeviceKind kind) {
   return kind == DeviceKind::kCpu ? "cpu" : "cuda";
 }
 
-Buffer::Buffer(void* data, std::int64_t bytes, std::function<void(void*, std::int64_t)> release)
-    : data_(data), bytes_(bytes), release_(std::move(release)) {}
+Buffer::Buffer(void* data, std::int64_t bytes, std::function<void(void*, std::int64_t)> release,
+               int descriptor)
+    : data_(data), bytes_(bytes), release_(std::move(release)), descriptor_(descriptor) {}
 
 Buffer::~Buffer() {
   if (data_ != nullptr && release_) release_(data_, bytes_);
@@ -25,6 +26,7 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(bytes_, other.bytes_);
   std::swap(release_, other.release_);
+  std::swap(descriptor_, other.descriptor_);
   return *this;
 }
 

@@ -36,6 +36,8 @@ class Event {
 
 /// A host function of a stream's order, with its argument.
 using HostFunction = void (*)(void* context);
+/// Does what can be done within microseconds; true if that was all.
+using Attempt = bool (*)(void* context);
 
 class Stream {
  public:
@@ -45,6 +47,12 @@ class Stream {
   /// `context` must live until then. An exception that it throws is kept: later work of the stream
   /// is dropped and synchronize() throws it.
   virtual void call(HostFunction function, void* context) = 0;
+  /// As call(otherwise, context). Where the stream is idle, the caller may first run
+  /// attempt(context) itself, sparing a thread's wake-up, and is done if that returns true. An
+  /// attempt must not use the stream, nor wait for anything that may need the caller.
+  virtual void try_call(Attempt /*attempt*/, HostFunction otherwise, void* context) {
+    call(otherwise, context);
+  }
   virtual void record(Event& event) = 0;
   /// Records an event for the host to wait for or to read the time of. Outside of a Recording it is
   /// record(); within one, record() orders streams only, and mark() leaves a time at each replay.
@@ -55,6 +63,8 @@ class Stream {
   virtual void wait(Event& event) = 0;
   /// Blocks until all work enqueued so far is done; throws the first error of that work.
   virtual void synchronize() = 0;
+  /// Throws the first error of the work that is done, without waiting for more.
+  virtual void throw_error() {}
 };
 
 /// Work of one or more streams that is started as a whole, as often as wanted: a CUDA graph.
@@ -71,7 +81,8 @@ class Recording {
 class Buffer {
  public:
   Buffer() = default;
-  Buffer(void* data, std::int64_t bytes, std::function<void(void*, std::int64_t)> release);
+  Buffer(void* data, std::int64_t bytes, std::function<void(void*, std::int64_t)> release,
+         int descriptor = -1);
   ~Buffer();
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&& other) noexcept;
@@ -80,6 +91,9 @@ class Buffer {
 
   void* data() const { return data_; }
   std::int64_t bytes() const { return bytes_; }
+  /// The file whose first bytes() bytes this memory is, for other processes to map; -1 where there
+  /// is none. Open as long as the buffer lives.
+  int descriptor() const { return descriptor_; }
   /// Address `offset` bytes into the buffer; the range [offset, offset + bytes) must lie inside.
   void* at(std::int64_t offset, std::int64_t bytes) const;
 
@@ -87,6 +101,7 @@ class Buffer {
   void* data_ = nullptr;
   std::int64_t bytes_ = 0;
   std::function<void(void*, std::int64_t)> release_;
+  int descriptor_ = -1;
 };
 
 class Device {

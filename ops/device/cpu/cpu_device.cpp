@@ -81,10 +81,6 @@ ThreadPool& CpuDevice::pool() {
   return state_->pool;
 }
 
-int CpuDevice::descriptor_of(const Buffer& buffer) const {
-  return state_->memory->descriptor_of(buffer);
-}
-
 ThreadPool& pool_of(Stream& stream) {
   Device& device = stream.device();
   ensure(device.kind() == DeviceKind::kCpu, "a stream of the CPU device");

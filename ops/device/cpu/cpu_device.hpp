@@ -27,9 +27,6 @@ class CpuDevice : public Device {
   std::int64_t allocated_bytes() const override;
 
   ThreadPool& pool();
-  /// The memfd behind a buffer of this device, to be mapped by other ranks of the node; open as
-  /// long as the buffer lives.
-  int descriptor_of(const Buffer& buffer) const;
 
  private:
   struct State;

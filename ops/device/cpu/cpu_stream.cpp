@@ -47,6 +47,21 @@ void CpuStream::call(HostFunction function, void* context) {
   enqueue({.kind = Kind::kCall, .function = function, .subject = context});
 }
 
+void CpuStream::try_call(Attempt attempt, HostFunction otherwise, void* context) {
+  // Held meanwhile: what other callers enqueue comes after this.
+  const std::scoped_lock lock(callers_);
+  if (done_.reached(enqueued_) && !failed_.load()) {
+    try {
+      if (attempt(context)) return;
+    } catch (...) {
+      error_ = std::current_exception();
+      failed_.store(true);
+      return;
+    }
+  }
+  enqueue_locked({.kind = Kind::kCall, .function = otherwise, .subject = context});
+}
+
 void CpuStream::record(Event& event) {
   CpuEvent& target = cpu_event(event);
   const std::scoped_lock lock(callers_);
@@ -72,6 +87,10 @@ void CpuStream::synchronize() {
     last = enqueued_;
   }
   done_.wait_for(last, spin_);
+  throw_error();
+}
+
+void CpuStream::throw_error() {
   if (failed_.load()) std::rethrow_exception(error_);
 }
 

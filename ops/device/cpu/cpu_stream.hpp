@@ -48,9 +48,11 @@ class CpuStream final : public Stream {
 
   Device& device() override { return device_; }
   void call(HostFunction function, void* context) override;
+  void try_call(Attempt attempt, HostFunction otherwise, void* context) override;
   void record(Event& event) override;
   void wait(Event& event) override;
   void synchronize() override;
+  void throw_error() override;
 
   void copy(void* to, const void* from, std::int64_t bytes);
   void fill_zero(void* to, std::int64_t bytes);
@@ -80,7 +82,8 @@ class CpuStream final : public Stream {
   Sequence done_;               ///< work it has finished
 
   std::atomic<bool> failed_{false};
-  std::exception_ptr error_;  ///< written once, before failed_ is set
+  std::exception_ptr error_;  ///< written once, before failed_ is set: by the worker, or by a
+                              ///< caller while there is no work for that
 
   std::thread worker_;
 };

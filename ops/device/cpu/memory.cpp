@@ -1,5 +1,6 @@
 #include "ops/device/cpu/memory.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -63,8 +64,11 @@ Buffer Memory::allocate(std::int64_t bytes, const std::string& label) {
                                  static_cast<double>(available) / (1 << 20)));
   }
   const auto size = static_cast<std::size_t>(bytes);
-  Descriptor descriptor(memfd_create(("ingot " + label).substr(0, 200).c_str(), MFD_CLOEXEC));
-  if (descriptor.get() < 0 || ftruncate(descriptor.get(), bytes) != 0) {
+  Descriptor descriptor(
+      memfd_create(("ingot " + label).substr(0, 200).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  // Sealed, so that those who map it need not fear that it shrinks under them.
+  if (descriptor.get() < 0 || ftruncate(descriptor.get(), bytes) != 0 ||
+      fcntl(descriptor.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     fail_to_allocate(label, bytes, std::strerror(errno));
   }
   void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor.get(), 0);
@@ -82,19 +86,15 @@ Buffer Memory::allocate(std::int64_t bytes, const std::string& label) {
   madvise(data, size, MADV_DONTDUMP);
   {
     const std::scoped_lock lock(mutex_);
-    descriptors_[data] = descriptor.take();
     allocated_bytes_ += bytes;
   }
-  return Buffer(data, bytes, [self = shared_from_this()](void* address, std::int64_t length) {
-    self->release(address, length);
-  });
-}
-
-int Memory::descriptor_of(const Buffer& buffer) const {
-  const std::scoped_lock lock(mutex_);
-  const auto found = descriptors_.find(buffer.data());
-  ensure(found != descriptors_.end(), "a buffer that this device allocated");
-  return found->second;
+  const int file = descriptor.take();
+  return Buffer(
+      data, bytes,
+      [self = shared_from_this(), file](void* address, std::int64_t length) {
+        self->release(address, length, file);
+      },
+      file);
 }
 
 std::int64_t Memory::allocated_bytes() const {
@@ -102,12 +102,10 @@ std::int64_t Memory::allocated_bytes() const {
   return allocated_bytes_;
 }
 
-void Memory::release(void* data, std::int64_t bytes) {
-  const std::scoped_lock lock(mutex_);
-  const auto found = descriptors_.find(data);
+void Memory::release(void* data, std::int64_t bytes, int descriptor) {
   munmap(data, static_cast<std::size_t>(bytes));
-  close(found->second);
-  descriptors_.erase(found);
+  close(descriptor);
+  const std::scoped_lock lock(mutex_);
   allocated_bytes_ -= bytes;
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -16,17 +15,15 @@ namespace ingot::cpu {
 class Memory : public std::enable_shared_from_this<Memory> {
  public:
   /// `bytes` of zeros, page aligned and already backed by pages, so that a step takes no page
-  /// faults for them. Throws Error(kInternal) naming `label` where the memory cannot be had.
+  /// faults for them; its descriptor is the memfd. Throws Error(kInternal) naming `label` where the
+  /// memory cannot be had.
   Buffer allocate(std::int64_t bytes, const std::string& label);
-  /// The memfd behind a buffer that allocate() returned; open as long as the buffer lives.
-  int descriptor_of(const Buffer& buffer) const;
   std::int64_t allocated_bytes() const;
 
  private:
-  void release(void* data, std::int64_t bytes);
+  void release(void* data, std::int64_t bytes, int descriptor);
 
   mutable std::mutex mutex_;
-  std::map<const void*, int> descriptors_;
   std::int64_t allocated_bytes_ = 0;
 };
 

@@ -125,9 +125,13 @@ void CudaStream::wait(Event& event) {
 
 void CudaStream::synchronize() {
   const cudaError_t state = cudaStreamSynchronize(stream_);
-  if (failed_.load()) std::rethrow_exception(error_);
+  throw_error();
   check(state, "cudaStreamSynchronize");
   device_.raise_fault();
+}
+
+void CudaStream::throw_error() {
+  if (failed_.load()) std::rethrow_exception(error_);
 }
 
 bool CudaStream::recording() const {

@@ -52,6 +52,7 @@ class CudaStream final : public Stream {
   void mark(Event& event) override;
   void wait(Event& event) override;
   void synchronize() override;
+  void throw_error() override;
   bool recording() const override;
 
   cudaStream_t native() const { return stream_; }

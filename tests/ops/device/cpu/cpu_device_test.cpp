@@ -55,8 +55,7 @@ TEST(CpuDevice, AllocatesNothingForAnEmptyBuffer) {
 TEST(CpuDevice, SharesABufferThroughItsDescriptor) {
   CpuDevice device(1);
   const Buffer buffer = device.allocate(10000, "shared");
-  void* mapped =
-      mmap(nullptr, 10000, PROT_READ | PROT_WRITE, MAP_SHARED, device.descriptor_of(buffer), 0);
+  void* mapped = mmap(nullptr, 10000, PROT_READ | PROT_WRITE, MAP_SHARED, buffer.descriptor(), 0);
   ASSERT_NE(mapped, MAP_FAILED);
   static_cast<char*>(buffer.data())[9999] = 'x';
   EXPECT_EQ(static_cast<char*>(mapped)[9999], 'x');

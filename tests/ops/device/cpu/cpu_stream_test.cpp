@@ -50,6 +50,61 @@ TEST(CpuStream, RunsWorkInOrderEvenPastTheEndOfItsRing) {
   for (std::size_t i = 0; i < list.size(); ++i) ASSERT_EQ(list[i], static_cast<int>(i));
 }
 
+/// Work that may be done by an attempt: notes which thread came to it.
+struct Tried {
+  bool succeeds = true;
+  std::thread::id attempted = {};
+  std::thread::id finished = {};
+  static bool attempt(void* self) {
+    auto* tried = static_cast<Tried*>(self);
+    tried->attempted = std::this_thread::get_id();
+    return tried->succeeds;
+  }
+  static void finish(void* self) {
+    static_cast<Tried*>(self)->finished = std::this_thread::get_id();
+  }
+};
+
+TEST(CpuStream, AttemptsWorkInTheCallerWhereItIsIdle) {
+  CpuDevice device(1);
+  auto stream = device.create_stream("idle");
+  Tried done;
+  Tried undone{.succeeds = false};
+  stream->try_call(Tried::attempt, Tried::finish, &done);
+  EXPECT_EQ(done.attempted, std::this_thread::get_id());
+  stream->try_call(Tried::attempt, Tried::finish, &undone);
+  stream->synchronize();
+  EXPECT_EQ(done.finished, std::thread::id()) << "work that was done is done again";
+  EXPECT_EQ(undone.attempted, std::this_thread::get_id());
+  EXPECT_NE(undone.finished, std::thread::id());
+  EXPECT_NE(undone.finished, std::this_thread::get_id());
+}
+
+TEST(CpuStream, AttemptsNothingBeforeItsEarlierWorkIsDone) {
+  CpuDevice device(1);
+  auto stream = device.create_stream("busy");
+  Gate gate;
+  Tried tried;
+  stream->call(Gate::pass, &gate);
+  stream->try_call(Tried::attempt, Tried::finish, &tried);
+  gate.open.store(true);
+  stream->synchronize();
+  EXPECT_EQ(tried.attempted, std::thread::id());
+  EXPECT_NE(tried.finished, std::thread::id());
+}
+
+TEST(CpuStream, KeepsTheErrorOfAnAttempt) {
+  CpuDevice device(1);
+  auto stream = device.create_stream("failing");
+  Tried later;
+  stream->try_call([](void*) -> bool { throw std::runtime_error("broken attempt"); }, do_nothing,
+                   nullptr);
+  stream->try_call(Tried::attempt, Tried::finish, &later);
+  EXPECT_THROW(stream->synchronize(), std::runtime_error);
+  EXPECT_EQ(later.attempted, std::thread::id());
+  EXPECT_EQ(later.finished, std::thread::id());
+}
+
 TEST(CpuStream, IsAsynchronousToTheCaller) {
   CpuDevice device(1);
   auto stream = device.create_stream("held");
