@@ -1,0 +1,41 @@
+#include "collectives/host_staging.hpp"
+
+#include <algorithm>
+
+#include "ops/base/error.hpp"
+
+namespace ingot {
+
+void HostStaging::reserve(Stream& stream, std::int64_t bytes) {
+  Device& device = stream.device();
+  if (device.host_visible()) return;
+  Buffer& staging = buffers_[&stream];
+  if (staging.bytes() >= bytes && staging.data() != nullptr) return;
+  ensure(!stream.recording(), "room for a recorded collective that was reserved before");
+  // Earlier collectives of the stream may still use the smaller one.
+  if (staging.data() != nullptr) stream.synchronize();
+  staging = device.allocate_host(std::max<std::int64_t>(bytes, 1), "collectives");
+}
+
+CollectiveCall HostStaging::copy_in(const CollectiveCall& call, Stream& stream, int ranks) {
+  const std::int64_t from_bytes = call.from_bytes(ranks);
+  const std::int64_t to_bytes = call.to_bytes(ranks);
+  reserve(stream, from_bytes + to_bytes);
+  CollectiveCall staged = call;
+  staged.to = buffers_.at(&stream).data();
+  if (call.in_place()) {
+    stream.device().copy(stream, staged.to, call.to, to_bytes);
+  } else {
+    void* from = static_cast<std::byte*>(staged.to) + to_bytes;
+    stream.device().copy(stream, from, call.from, from_bytes);
+    staged.from = from;
+  }
+  return staged;
+}
+
+void HostStaging::copy_out(const CollectiveCall& call, const CollectiveCall& staged, Stream& stream,
+                           int ranks) {
+  stream.device().copy(stream, call.to, staged.to, call.to_bytes(ranks));
+}
+
+}  // namespace ingot

@@ -1,0 +1,77 @@
+// One collective among the ranks of a node, from its call to its end. Short ones are one hop: every
+// rank puts its data into its area of the call's slot and reads the others'. Long ones on shared
+// memory read and write the peers' buffers in place; long ones on other memory go through the areas
+// piece by piece.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "collectives/communicator.hpp"
+#include "collectives/shm/group.hpp"
+
+namespace ingot::shm {
+
+class Collective {
+ public:
+  /// A numbered call, or one that is recorded and may be run often, with a slot of its own.
+  void set_numbered(Group& group, const CollectiveCall& call, std::uint64_t number);
+  void set_recorded(Group& group, const CollectiveCall& call, std::uint32_t slot);
+  bool recorded() const { return recorded_; }
+
+  /// Does a short call as far as that is possible without waiting for a peer longer than `spin`;
+  /// true if it is complete. Otherwise run() goes on from there.
+  bool attempt(std::chrono::nanoseconds spin);
+  /// Does the call; waits for peers as long as it takes. Throws Error.
+  void run();
+
+ private:
+  bool one_hop() const;
+  void await_slot();
+  void begin();
+  void finish();
+  void take_one_hop();
+  void check_arrivals();
+  void run_long();
+  void work_in_place();
+  void work_in_pieces();
+
+  // Steps of the slot: what this rank shows, and what it waits for.
+  void step();
+  void await_step(int peer) const;
+  void await_all_steps() const;
+
+  // Pieces: elements [first, first + count) of each block, through one half of the areas.
+  std::int64_t piece_elements() const;
+  void put(std::int64_t first, std::int64_t count, std::int64_t half) const;
+  void take(std::int64_t first, std::int64_t count, std::int64_t half) const;
+  void reduce_own_part(std::int64_t count, std::int64_t half) const;
+  void take_parts(std::int64_t first, std::int64_t count, std::int64_t half) const;
+
+  struct Part {
+    std::int64_t first = 0;
+    std::int64_t count = 0;
+  };
+  /// What a rank reduces of `count` elements, whole cache lines or pages where there are enough.
+  Part part_of(int rank, std::int64_t count) const;
+  std::byte* to(std::int64_t element) const;
+  const std::byte* from(std::int64_t element) const;
+  std::int64_t bytes(std::int64_t elements) const { return elements * size_of(call_.type); }
+  int ranks() const { return group_->size(); }
+  int rank() const { return group_->rank(); }
+  Desk& desk(int rank) const { return slot_.desk(rank); }
+  Group::Waiting waiting() const { return {call_, slot_, base_ + 1}; }
+
+  Group* group_ = nullptr;
+  CollectiveCall call_;
+  Slot slot_;
+  std::uint32_t slot_number_ = 0;
+  bool recorded_ = false;
+  std::uint64_t number_ = 0;  ///< of a numbered call
+  std::uint32_t turn_ = 0;    ///< calls that the slot has seen before
+  bool begun_ = false;
+  std::uint32_t base_ = 0;   ///< the slot's step before this call
+  std::uint32_t steps_ = 0;  ///< of this call
+};
+
+}  // namespace ingot::shm
