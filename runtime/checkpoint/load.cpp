@@ -58,20 +58,25 @@ void check_size(const std::string& path, std::int64_t expected) {
   }
 }
 
-/// All rank files, with their pieces covering every tensor once.
+/// All rank files, with the pieces of each kind covering every tensor once.
 std::vector<RankFile> open_rank_files(const Checkpoint& checkpoint) {
   const Manifest& manifest = checkpoint.manifest;
   std::vector<RankFile> files;
-  std::vector<Piece> pieces;
   for (const FileEntry& entry : manifest.rank_files) {
     files.emplace_back(checkpoint.path + "/" + entry.name, entry, manifest);
-    pieces.insert(pieces.end(), files.back().pieces().begin(), files.back().pieces().end());
   }
   std::vector<std::int64_t> counts;
   for (const TensorEntry& tensor : manifest.tensors) counts.push_back(tensor.shape.count());
-  if (const CoverageGap gap = find_gap(std::move(pieces), counts); gap.tensor >= 0) {
-    fail(ExitCode::kCheckpoint, "{}: tensor '{}': {}; use another checkpoint", checkpoint.path,
-         printable(manifest.tensors[static_cast<std::size_t>(gap.tensor)].name), gap.text);
+  for (const std::string& kind : manifest.kinds) {
+    std::vector<Piece> pieces;
+    for (const RankFile& file : files) {
+      pieces.insert(pieces.end(), file.pieces(kind).begin(), file.pieces(kind).end());
+    }
+    if (const CoverageGap gap = find_gap(std::move(pieces), counts); gap.tensor >= 0) {
+      fail(ExitCode::kCheckpoint, "{}: '{}' of the tensor '{}': {}; use another checkpoint",
+           checkpoint.path, printable(kind),
+           printable(manifest.tensors[static_cast<std::size_t>(gap.tensor)].name), gap.text);
+    }
   }
   return files;
 }
@@ -137,17 +142,21 @@ Checkpoint resolve_checkpoint(const std::string& path, const DamageReport& repor
 void load_state(const Checkpoint& checkpoint, const StateView& state) {
   const StoreLayout& layout = state.layout;
   check_same_tensors(checkpoint, layout);
+  std::vector<std::vector<HeldRange>> held;  // by kind
   for (const StateKind& kind : state.kinds) {
     if (!checkpoint.has(kind.name)) refuse_missing_kind(checkpoint, kind.name);
-    ensure(static_cast<std::int64_t>(kind.values.size()) >= layout.elements,
-           "state buffers as large as the layout");
+    held.push_back(held_ranges(kind, layout));
+    ensure(held.back().empty() || !kind.values.empty() || held.back().back().count == 0,
+           "a buffer for the ranges that are held");
   }
-  std::vector<std::int64_t> offsets;  // in the flat buffers, by number in the manifest
+  std::vector<std::int64_t> offsets;  // in the flat store, by number in the manifest
   for (const TensorEntry& tensor : checkpoint.manifest.tensors) {
     offsets.push_back(layout.offsets[static_cast<std::size_t>(layout.find(tensor.name))]);
   }
   for (const RankFile& file : open_rank_files(checkpoint)) {
-    for (const StateKind& kind : state.kinds) file.read(kind, offsets);
+    for (std::size_t k = 0; k < state.kinds.size(); ++k) {
+      file.read(state.kinds[k], held[k], offsets);
+    }
   }
 }
 

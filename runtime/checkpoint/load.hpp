@@ -39,9 +39,10 @@ std::optional<Checkpoint> find_latest(const std::string& directory, const Damage
 /// that verifies). Error(kCheckpoint) if there is none.
 Checkpoint resolve_checkpoint(const std::string& path, const DamageReport& report);
 
-/// Fills the kinds of `state` ("weights" alone is enough for sampling) and verifies what it reads.
-/// Padding between tensors is left as it is. Error(kCheckpoint) names the first tensor that is
-/// missing, unexpected or of another shape, and the configuration key that probably differs.
+/// Fills what `state` holds of its kinds ("weights" alone is enough for sampling) and verifies what
+/// it reads: the datasets that hold some of it. Padding between tensors is left as it is.
+/// Error(kCheckpoint) names the first tensor that is missing, unexpected or of another shape, and
+/// the configuration key that probably differs.
 void load_state(const Checkpoint& checkpoint, const StateView& state);
 
 }  // namespace ingot

@@ -149,10 +149,10 @@ Manifest parse_body(const json& body, const std::string& origin) {
     fields.refuse("format", printable(format), kFormat);
   }
   const std::int64_t version = fields.integer("format_version", 0, kMaxInteger);
-  if (version != kCheckpointVersion) {
+  if (version < 1 || version > kCheckpointVersion) {
     fail(ExitCode::kCheckpoint,
-         "{}: format version {}, this ingot reads version {}; use the ingot that wrote it", origin,
-         version, kCheckpointVersion);
+         "{}: format version {}, this ingot reads versions 1 to {}; use the ingot that wrote it",
+         origin, version, kCheckpointVersion);
   }
   Manifest manifest;
   manifest.training = parse_training(fields.object("training"));

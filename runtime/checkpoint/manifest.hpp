@@ -12,8 +12,8 @@
 
 namespace ingot {
 
-/// Version of the layout of checkpoints.
-constexpr std::int64_t kCheckpointVersion = 1;
+/// Version of the layout of checkpoints. 2: kinds of state may be cut differently over the files.
+constexpr std::int64_t kCheckpointVersion = 2;
 
 struct TensorEntry {
   std::string name;

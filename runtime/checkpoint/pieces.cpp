@@ -5,25 +5,53 @@
 #include <algorithm>
 #include <tuple>
 
+#include "ops/base/error.hpp"
+
 namespace ingot {
 
-std::vector<Piece> pieces_of_rank(const StoreLayout& layout, int rank, int ranks) {
-  const std::int64_t total = layout.parameter_count();
-  // total * rank stays far below 2^63: 2^40 parameters over 2^20 ranks would fit.
-  const std::int64_t begin = total / ranks * rank + total % ranks * rank / ranks;
-  const std::int64_t end = total / ranks * (rank + 1) + total % ranks * (rank + 1) / ranks;
-  std::vector<Piece> pieces;
-  std::int64_t start = 0;  // of the tensor, with all tensors laid end to end
+std::vector<HeldPiece> pieces_to_save(const StoreLayout& layout, const StateKind& kind, int rank,
+                                      int ranks) {
+  const std::vector<HeldRange> ranges = held_ranges(kind, layout);
+  const bool whole = kind.held.empty();
+  const bool stated = kind.replicas > 0;
+  const int replica = stated ? kind.replica : (whole ? rank : 0);
+  const int replicas = stated ? kind.replicas : (whole ? ranks : 1);
+  ensure(replica >= 0 && replica < replicas, "a replica's number below their count");
+
+  std::vector<HeldPiece> held;
+  std::int64_t total = 0;
   for (std::size_t tensor = 0; tensor < layout.parameters.size(); ++tensor) {
-    const std::int64_t count = layout.parameters[tensor].shape.count();
-    const std::int64_t first = std::max(begin, start);
-    const std::int64_t last = std::min(end, start + count);
-    if (first < last) {
-      pieces.push_back({static_cast<std::int64_t>(tensor), first - start, last - first});
-    }
-    start += count;
+    const std::int64_t start = layout.offsets[tensor];
+    for_each_overlap(
+        ranges, start, layout.parameters[tensor].shape.count(), [&](const HeldRange& range) {
+          held.push_back(
+              {{static_cast<std::int64_t>(tensor), range.flat - start, range.count}, range.local});
+          total += range.count;
+        });
   }
-  return pieces;
+  if (replicas == 1) return held;
+
+  // total * replica stays far below 2^63: 2^40 parameters over 2^20 ranks would fit.
+  const std::int64_t begin = total / replicas * replica + total % replicas * replica / replicas;
+  const std::int64_t end =
+      total / replicas * (replica + 1) + total % replicas * (replica + 1) / replicas;
+  std::vector<HeldPiece> share;
+  std::int64_t start = 0;  // of the piece, with all held ones laid end to end
+  for (const auto& [piece, local] : held) {
+    const std::int64_t first = std::max(begin, start) - start;
+    const std::int64_t last = std::min(end, start + piece.count) - start;
+    if (first < last) {
+      share.push_back({{piece.tensor, piece.offset + first, last - first}, local + first});
+    }
+    start += piece.count;
+  }
+  return share;
+}
+
+std::vector<Piece> without_places(std::span<const HeldPiece> pieces) {
+  std::vector<Piece> plain;
+  for (const HeldPiece& held : pieces) plain.push_back(held.piece);
+  return plain;
 }
 
 std::int64_t element_count(std::span<const Piece> pieces) {

@@ -30,39 +30,38 @@ std::vector<std::uint64_t> table_of(const std::vector<Piece>& pieces) {
   return table;
 }
 
-Hdf5Plan plan_of(const RankFilePlace& place, const StateView& state,
-                 const std::vector<Piece>& pieces) {
+/// A dataset of a file about to be written.
+struct PlannedKind {
+  const StateKind* kind = nullptr;
+  std::vector<HeldPiece> held;
+  std::vector<Piece> pieces;
+};
+
+Hdf5Plan plan_of(const RankFilePlace& place) {
   Hdf5Plan plan;
   plan.attributes = {{"format_version", kCheckpointVersion},
                      {"step", place.step},
                      {"rank", std::int64_t{place.rank}},
                      {"ranks", std::int64_t{place.ranks}}};
-  plan.datasets.push_back({kPiecesName, kUnsigned64, {pieces.size(), 3}});
-  for (const StateKind& kind : state.kinds) {
-    plan.datasets.push_back(
-        {kind.name, kFloat32, {static_cast<std::uint64_t>(element_count(pieces))}});
-  }
   return plan;
 }
 
 /// Calls use(bytes) with the values of the pieces in their order: in place where the host sees
-/// them, otherwise in parts that are copied to it.
+/// them, otherwise copied to it; in parts that stay in a core's cache.
 template <typename Use>
-void for_each_part(const StateView& state, const StateKind& kind, const std::vector<Piece>& pieces,
-                   Use use) {
-  constexpr std::int64_t kPart = 1 << 20;
+void for_each_part(const PlannedKind& planned, Use use) {
+  constexpr std::int64_t kPart = 1 << 18;
+  const StateKind& kind = *planned.kind;
   std::vector<float> part;
-  for (const Piece& piece : pieces) {
-    const std::int64_t start =
-        state.layout.offsets[static_cast<std::size_t>(piece.tensor)] + piece.offset;
-    if (kind.transfer == nullptr) {
-      use(std::as_bytes(kind.values.subspan(static_cast<std::size_t>(start),
-                                            static_cast<std::size_t>(piece.count))));
-      continue;
-    }
+  for (const auto& [piece, local] : planned.held) {
     for (std::int64_t done = 0; done < piece.count; done += kPart) {
-      part.resize(static_cast<std::size_t>(std::min(kPart, piece.count - done)));
-      kind.read(start + done, part);
+      const auto count = static_cast<std::size_t>(std::min(kPart, piece.count - done));
+      if (kind.transfer == nullptr) {
+        use(std::as_bytes(kind.values.subspan(static_cast<std::size_t>(local + done), count)));
+        continue;
+      }
+      part.resize(count);
+      kind.read(local + done, part);
       use(std::as_bytes(std::span<const float>(part)));
     }
   }
@@ -70,23 +69,46 @@ void for_each_part(const StateView& state, const StateKind& kind, const std::vec
 
 }  // namespace
 
+std::string own_pieces_name(const std::string& kind) {
+  return fmt::format("{} of {}", kPiecesName, kind);
+}
+
 FileEntry write_rank_file(const RankFilePlace& place, const StateView& state) {
-  const std::vector<Piece> pieces = pieces_of_rank(state.layout, place.rank, place.ranks);
   FileEntry entry{rank_file_name(place.rank), 0, "", {}};
   const std::string path = place.folder + "/" + entry.name;
-  Hdf5Writer writer(path, plan_of(place, state, pieces));
-  const std::vector<std::uint64_t> table = table_of(pieces);
-  writer.write(0, 0, bytes_of(table));
-  entry.datasets.push_back({kPiecesName, checksum128(bytes_of(table)).text()});
-  for (std::size_t k = 0; k < state.kinds.size(); ++k) {
+  Hdf5Plan plan = plan_of(place);
+  // Of each dataset of the plan, either the table or the kind that it holds.
+  std::vector<std::pair<std::vector<std::uint64_t>, std::size_t>> sources;
+  std::vector<PlannedKind> kinds;
+  for (const StateKind& kind : state.kinds) {
+    PlannedKind planned{&kind, pieces_to_save(state.layout, kind, place.rank, place.ranks), {}};
+    planned.pieces = without_places(planned.held);
+    if (kinds.empty() || planned.pieces != kinds.front().pieces) {
+      plan.datasets.push_back({kinds.empty() ? kPiecesName : own_pieces_name(kind.name),
+                               kUnsigned64,
+                               {planned.pieces.size(), 3}});
+      sources.emplace_back(table_of(planned.pieces), 0);
+    }
+    const auto count = static_cast<std::uint64_t>(element_count(planned.pieces));
+    plan.datasets.push_back({kind.name, kFloat32, {count}});
+    sources.emplace_back(std::vector<std::uint64_t>(), kinds.size());
+    kinds.push_back(std::move(planned));
+  }
+  Hdf5Writer writer(path, plan);
+  for (std::size_t d = 0; d < plan.datasets.size(); ++d) {
     StreamingChecksum128 checksum;
     std::uint64_t position = 0;
-    for_each_part(state, state.kinds[k], pieces, [&](std::span<const std::byte> bytes) {
+    const auto put = [&](std::span<const std::byte> bytes) {
       checksum.add(bytes);
-      writer.write(k + 1, position, bytes);
+      writer.write(d, position, bytes);
       position += bytes.size();
-    });
-    entry.datasets.push_back({state.kinds[k].name, checksum.digest().text()});
+    };
+    if (plan.datasets[d].type == kUnsigned64) {
+      put(bytes_of(sources[d].first));
+    } else {
+      for_each_part(kinds[sources[d].second], put);
+    }
+    entry.datasets.push_back({plan.datasets[d].name, checksum.digest().text()});
   }
   writer.commit();
   if (place.private_files && chmod(path.c_str(), 0600) != 0) {
@@ -110,11 +132,25 @@ RankFile::RankFile(const std::string& path, const FileEntry& entry, const Manife
     if (error.code() == ExitCode::kCheckpoint) throw;
     throw Error(ExitCode::kCheckpoint, fmt::format("damaged checkpoint: {}", error.what()));
   }
-  const Hdf5Dataset& table = require(kPiecesName, kUnsigned64);
-  if (table.extents.size() != 2 || table.extents[1] != 3) {
-    refuse(path, "its table of pieces does not have 3 columns");
+  pieces_ = read_table(kPiecesName, manifest);
+  for (const std::string& kind : manifest.kinds) {
+    const std::string own = own_pieces_name(kind);
+    if (contents_.find(own) != nullptr) own_pieces_[kind] = read_table(own, manifest);
+    const std::int64_t elements = element_count(pieces(kind));
+    if (require(kind, kFloat32).count != static_cast<std::uint64_t>(elements)) {
+      refuse(path, fmt::format("'{}' holds {} elements, its pieces {}", kind,
+                               require(kind, kFloat32).count, elements));
+    }
   }
-  verify_dataset(kPiecesName);
+}
+
+std::vector<Piece> RankFile::read_table(const std::string& name, const Manifest& manifest) const {
+  const Hdf5Dataset& table = require(name, kUnsigned64);
+  if (table.extents.size() != 2 || table.extents[1] != 3) {
+    refuse(file_.path, fmt::format("its table '{}' does not have 3 columns", name));
+  }
+  verify_dataset(name);
+  std::vector<Piece> pieces;
   std::int64_t elements = 0;
   for (std::uint64_t row = 0; row < table.extents[0]; ++row) {
     std::array<std::int64_t, 3> values{};
@@ -126,17 +162,18 @@ RankFile::RankFile(const std::string& path, const FileEntry& entry, const Manife
         known ? manifest.tensors[static_cast<std::size_t>(tensor)].shape.count() : 0;
     if (!known || offset < 0 || count <= 0 || count > size || offset > size - count ||
         __builtin_add_overflow(elements, count, &elements)) {
-      refuse(path, fmt::format("piece {} (tensor {}, offset {}, count {}) lies outside its tensor",
-                               row, tensor, offset, count));
+      refuse(file_.path,
+             fmt::format("row {} of '{}' (tensor {}, offset {}, count {}) lies outside its tensor",
+                         row, name, tensor, offset, count));
     }
-    pieces_.push_back({tensor, offset, count});
+    pieces.push_back({tensor, offset, count});
   }
-  for (const std::string& kind : manifest.kinds) {
-    if (require(kind, kFloat32).count != static_cast<std::uint64_t>(elements)) {
-      refuse(path, fmt::format("'{}' holds {} elements, its pieces {}", kind,
-                               require(kind, kFloat32).count, elements));
-    }
-  }
+  return pieces;
+}
+
+const std::vector<Piece>& RankFile::pieces(const std::string& kind) const {
+  const auto own = own_pieces_.find(kind);
+  return own == own_pieces_.end() ? pieces_ : own->second;
 }
 
 const Hdf5Dataset& RankFile::require(const std::string& name, Hdf5Type type) const {
@@ -167,15 +204,21 @@ void RankFile::verify_dataset(const std::string& name) const {
   }
 }
 
-void RankFile::read(const StateKind& kind, std::span<const std::int64_t> tensor_offsets) const {
-  verify_dataset(kind.name);
+void RankFile::read(const StateKind& kind, std::span<const HeldRange> held,
+                    std::span<const std::int64_t> tensor_offsets) const {
   const auto bytes = bytes_of_dataset(require(kind.name, kFloat32));
-  std::size_t position = 0;
-  for (const Piece& piece : pieces_) {
-    const auto from =
-        bytes.subspan(position, static_cast<std::size_t>(piece.count) * sizeof(float));
-    kind.write(tensor_offsets[static_cast<std::size_t>(piece.tensor)] + piece.offset, from);
-    position += from.size();
+  bool verified = false;
+  std::int64_t position = 0;  // of the piece, in elements of the dataset
+  for (const Piece& piece : pieces(kind.name)) {
+    const std::int64_t flat = tensor_offsets[static_cast<std::size_t>(piece.tensor)] + piece.offset;
+    for_each_overlap(held, flat, piece.count, [&](const HeldRange& range) {
+      // What this rank takes nothing of, it need not read.
+      if (!std::exchange(verified, true)) verify_dataset(kind.name);
+      const auto first = static_cast<std::size_t>(position + range.flat - flat) * sizeof(float);
+      kind.write(range.local,
+                 bytes.subspan(first, static_cast<std::size_t>(range.count) * sizeof(float)));
+    });
+    position += piece.count;
   }
 }
 

@@ -1,8 +1,11 @@
 // One rank's part of a checkpoint: an HDF5 file with a dataset per kind of state ("weights",
 // "moment 1", ...: f32, this file's pieces end to end) and "pieces", uint64 [n, 3]: tensor number,
-// first element in the tensor, elements. Attributes: format_version, step, rank, ranks.
+// first element in the tensor, elements. A kind whose pieces are others, since ranks hold it
+// otherwise, has a table of its own, "pieces of moment 1". Attributes: format_version, step, rank,
+// ranks.
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,6 +18,8 @@
 namespace ingot {
 
 inline constexpr const char* kPiecesName = "pieces";
+/// The table of a kind whose pieces are not those of "pieces".
+std::string own_pieces_name(const std::string& kind);
 
 /// Which file is to be written.
 struct RankFilePlace {
@@ -36,15 +41,19 @@ class RankFile {
   /// Error(kCheckpoint).
   RankFile(const std::string& path, const FileEntry& entry, const Manifest& manifest);
 
-  const std::vector<Piece>& pieces() const { return pieces_; }
-  /// Verifies the dataset's checksum and copies each piece into the flat buffer of the kind, at
-  /// the place of its tensor. tensor_offsets: by number in the manifest. Error(kCheckpoint)
-  /// naming file, dataset and both checksums.
-  void read(const StateKind& kind, std::span<const std::int64_t> tensor_offsets) const;
+  /// Of a kind of the manifest.
+  const std::vector<Piece>& pieces(const std::string& kind) const;
+  /// Copies what `held`, the kind's ranges, takes of this file's pieces into the kind's buffer;
+  /// verifies the dataset's checksum first if that is anything at all. tensor_offsets: place in the
+  /// flat store by number in the manifest. Error(kCheckpoint) naming file, dataset and both
+  /// checksums.
+  void read(const StateKind& kind, std::span<const HeldRange> held,
+            std::span<const std::int64_t> tensor_offsets) const;
   /// Verifies the whole file's checksum; a difference is reported as that of the dataset it is in.
   void verify() const;
 
  private:
+  std::vector<Piece> read_table(const std::string& name, const Manifest& manifest) const;
   void verify_dataset(const std::string& name) const;
   std::span<const std::byte> bytes_of_dataset(const Hdf5Dataset& dataset) const;
   const Hdf5Dataset& require(const std::string& name, Hdf5Type type) const;
@@ -53,6 +62,7 @@ class RankFile {
   FileBytes file_;
   Hdf5Contents contents_;
   std::vector<Piece> pieces_;
+  std::map<std::string, std::vector<Piece>> own_pieces_;  // by kind
 };
 
 }  // namespace ingot

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/base/error.hpp"
+
 namespace ingot {
 
 void StateKind::read(std::int64_t first, std::span<float> to) const {
@@ -23,6 +25,31 @@ void StateKind::write(std::int64_t first, std::span<const std::byte> from) const
   } else {
     std::memcpy(to.data(), from.data(), to.size_bytes());
   }
+}
+
+std::vector<HeldRange> held_ranges(const StateKind& kind, const StoreLayout& layout) {
+  std::vector<HeldRange> ranges = kind.held;
+  if (ranges.empty()) ranges.push_back({0, 0, layout.elements});
+  const auto size = static_cast<std::int64_t>(kind.values.size());
+  std::int64_t end = 0;
+  for (const HeldRange& range : ranges) {
+    ensure(range.flat >= end && range.count >= 0, "held ranges in the order of the store");
+    end = range.flat + range.count;
+    ensure(range.local >= 0 && (kind.values.empty() || range.local + range.count <= size),
+           "held ranges inside the buffer");
+  }
+  ensure(end <= layout.elements, "held ranges inside the store");
+  return ranges;
+}
+
+std::vector<HeldRange> ranges_of_shard(std::span<const Bucket> buckets, int shard, int shards) {
+  std::vector<HeldRange> ranges;
+  for (const Bucket& bucket : buckets) {
+    ensure(bucket.offset % shards == 0 && bucket.count % shards == 0, "buckets of whole shards");
+    const std::int64_t count = bucket.count / shards;
+    ranges.push_back({bucket.offset + shard * count, bucket.offset / shards, count});
+  }
+  return ranges;
 }
 
 std::vector<StateDifference> differences(const TrainingState& saved, const TrainingState& now) {

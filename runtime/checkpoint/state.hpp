@@ -34,23 +34,48 @@ struct TrainingState {
   std::string columns;    ///< mlp: JSON about the columns of the table
 };
 
-/// One flat f32 buffer of StoreLayout::elements elements. Names are those of `store` in
-/// runtime/program/update.hpp: "weights" (the f32 ones), "moment 1", "average".
+/// A run of elements of the flat store that a rank holds, in elements.
+struct HeldRange {
+  std::int64_t flat = 0;   ///< first element in the flat store
+  std::int64_t local = 0;  ///< first element in the rank's buffer
+  std::int64_t count = 0;
+  friend bool operator==(const HeldRange&, const HeldRange&) = default;
+};
+
+/// One flat f32 buffer: the whole store or the ranges of it that this rank holds. Names are those
+/// of `store` in runtime/program/update.hpp: "weights" (the f32 ones), "moment 1", "average".
 struct StateKind {
   std::string name;
-  std::span<float> values;           ///< device addresses where `transfer` is set
+  std::span<float> values = {};      ///< device addresses where `transfer` is set
   HostTransfer* transfer = nullptr;  ///< set: the host reaches the values only through this
+  /// In the order of the flat store, without overlap. Empty: the whole store, flat == local; a
+  /// rank that holds nothing of a kind gives one range of 0 elements. Ranges may include padding.
+  std::vector<HeldRange> held = {};
+  /// This rank's number among the ranks that hold the same ranges, and how many these are: each
+  /// saves its part of them. 0 replicas: all ranks of the job where `held` is empty (they hold the
+  /// whole store), otherwise this rank alone.
+  int replica = 0;
+  int replicas = 0;
 
+  /// `first` counts in the buffer, not in the flat store.
   void read(std::int64_t first, std::span<float> to) const;
   /// `from` are the bytes of floats and need not be aligned.
   void write(std::int64_t first, std::span<const std::byte> from) const;
 };
 
-/// The state of one replica. `layout` outlives the view.
+/// The state that one rank holds. `layout` outlives the view.
 struct StateView {
   const StoreLayout& layout;
   std::vector<StateKind> kinds;
 };
+
+/// The ranges that are held, the whole store spelled out. Internal error where they are out of
+/// order, overlap or leave the store or, unless it is empty, the buffer.
+std::vector<HeldRange> held_ranges(const StateKind& kind, const StoreLayout& layout);
+
+/// What rank `shard` of `shards` holds where every bucket is cut into equal shards and the buffer
+/// has its shards of all buckets end to end.
+std::vector<HeldRange> ranges_of_shard(std::span<const Bucket> buckets, int shard, int shards);
 
 /// Something in which a saved state and the job that resumes it differ.
 struct StateDifference {

@@ -159,7 +159,7 @@ TEST_F(Damage, ByAForgedManifestIsRefusedByName) {
       {[](json& body) { body["rank_files"][0]["name"] = "../../etc/passwd"; },
        "expected 'rank-00000"},
       {[](json& body) { body["text_files"][0]["name"] = "/etc/passwd"; }, "unexpected file"},
-      {[](json& body) { body["format_version"] = 2; }, "format version 2"},
+      {[](json& body) { body["format_version"] = 3; }, "format version 3"},
       {[](json& body) { body["format"] = "other"; }, "'format' is other"},
       {[](json& body) { body["training"].erase("step"); }, "lacks 'step'"},
       {[](json& body) { body["training"]["step"] = -1; }, "'step' is -1"},
