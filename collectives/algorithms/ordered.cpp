@@ -46,7 +46,8 @@ struct OrderedReduction::Sum {
 
 OrderedReduction::OrderedReduction(Communicator& ranks, const ReductionTree& tree, int node_ranks)
     : ranks_(ranks),
-      partials_(tree.partials()),
+      tree_(tree),
+      node_ranks_(node_ranks),
       flat_(sum_of_partials(tree)),
       within_node_(sum_of_equals(std::max(node_ranks, 1))),
       over_nodes_(sum_of_equals(node_ranks > 0 ? std::max(tree.ranks() / node_ranks, 1) : 1)) {
@@ -61,11 +62,17 @@ OrderedReduction::OrderedReduction(Communicator& ranks, const ReductionTree& tre
 
 OrderedReduction::~OrderedReduction() = default;
 
-std::int64_t OrderedReduction::scratch_bytes(std::int64_t count) const {
-  if (ranks_.size() == 1) return 0;
-  if (node_ == nullptr) return (partials_ * ranks_.size() * count + flat_.scratch_count()) * kFloat;
-  return ((node_->size() + 2 * rail_->size()) * count +
-          std::max(within_node_.scratch_count(), over_nodes_.scratch_count())) *
+std::int64_t OrderedReduction::scratch_bytes(const ReductionTree& tree, int node_ranks,
+                                             std::int64_t count) {
+  const int ranks = tree.ranks();
+  if (ranks == 1) return 0;
+  if (!tree.nodes_are_subtrees(node_ranks)) {
+    const std::int64_t blocks = std::int64_t{tree.partials()} * ranks * count;
+    return (blocks + sum_of_partials(tree).scratch_count()) * kFloat;
+  }
+  const int nodes = ranks / node_ranks;
+  return ((node_ranks + 2 * nodes) * count + std::max(sum_of_equals(node_ranks).scratch_count(),
+                                                      sum_of_equals(nodes).scratch_count())) *
          kFloat;
 }
 
@@ -87,7 +94,7 @@ void OrderedReduction::unshare(const Buffer& buffer) {
 void OrderedReduction::reduce_scatter(float* to, std::span<const float* const> partials,
                                       std::int64_t count, void* scratch, Stream& stream,
                                       CollectiveLabel label) {
-  ensure(static_cast<int>(partials.size()) == partials_, "as many partial sums as travel");
+  ensure(static_cast<int>(partials.size()) == tree_.partials(), "as many partial sums as travel");
   if (ranks_.size() == 1) {
     if (to != partials[0]) stream.device().copy(stream, to, partials[0], count * kFloat);
     return;
@@ -99,7 +106,7 @@ void OrderedReduction::reduce_scatter(float* to, std::span<const float* const> p
       ranks_.all_to_all(received + static_cast<std::int64_t>(p) * per_partial, partials[p], count,
                         DType::kF32, stream, label);
     }
-    float* pieces = received + partials_ * per_partial;
+    float* pieces = received + tree_.partials() * per_partial;
     return enqueue_sum(flat_, to, received, count, pieces, stream);
   }
   // Blocks of the ranks of one node lie side by side: what goes to node m's ranks over the own

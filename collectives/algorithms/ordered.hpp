@@ -28,7 +28,11 @@ class OrderedReduction {
   OrderedReduction& operator=(const OrderedReduction&) = delete;
 
   /// Memory that one call needs beside its arguments, until it is complete; aligned as floats.
-  std::int64_t scratch_bytes(std::int64_t count) const;
+  std::int64_t scratch_bytes(std::int64_t count) const {
+    return scratch_bytes(tree_, node_ranks_, count);
+  }
+  /// The same before there are ranks, for plans. `node_ranks` as above.
+  static std::int64_t scratch_bytes(const ReductionTree& tree, int node_ranks, std::int64_t count);
   /// What Communicator::reserve() does, for calls with blocks of up to `count` elements.
   void reserve(Stream& stream, std::int64_t count);
   /// Lets the ranks of a node read this memory directly; see Communicator::share(). To be called
@@ -53,7 +57,8 @@ class OrderedReduction {
   static void run_sum(void* context);
 
   Communicator& ranks_;
-  int partials_;
+  ReductionTree tree_;
+  int node_ranks_;
   TreeSum flat_;
   // Where nodes add up first.
   std::unique_ptr<Communicator> node_;

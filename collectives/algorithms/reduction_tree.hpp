@@ -9,13 +9,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace ingot {
+#include "collectives/algorithms/micro_assignment.hpp"
 
-/// Which micro-batches of a step's G a rank holds, of R ranks with A = G / R each.
-enum class MicroAssignment : std::uint8_t {
-  kConsecutive,  ///< rank r: rA ... rA + A - 1
-  kStrided       ///< rank r: r, R + r, 2R + r, ...; R is a power of two
-};
+namespace ingot {
 
 /// What a rank does with the gradient of one of its micro-batches: it is written to partial
 /// gradient `slot`; then for each m in `merges`, in order, slot m becomes slot m + slot m+1.
@@ -34,7 +30,8 @@ struct TreeItem {
 
 class ReductionTree {
  public:
-  /// `micro_batches` per step over all ranks, a multiple of `ranks`.
+  /// `micro_batches` per step over all ranks, a multiple of `ranks`, which are a power of two with
+  /// kStrided.
   ReductionTree(std::int64_t micro_batches, int ranks, MicroAssignment assignment);
 
   std::int64_t micro_batches() const { return micro_batches_; }
