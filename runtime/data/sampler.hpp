@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "collectives/algorithms/micro_assignment.hpp"
 #include "ops/base/philox.hpp"
 
 namespace ingot {
@@ -73,18 +74,21 @@ class Sampler {
   std::int64_t total_ = 0;
 };
 
-/// Which samples a rank's micro batches hold. Of every step's ranks x accumulation micro batches, a
-/// rank takes `accumulation` consecutive ones.
+/// Which samples a rank's micro batches hold: of every step's ranks x accumulation micro batches, a
+/// rank takes `accumulation`, by `order`.
 struct SampleAssignment {
   std::int64_t rank = 0;
   std::int64_t ranks = 1;
   std::int64_t micro = 1;         ///< samples per micro batch
   std::int64_t accumulation = 1;  ///< micro batches per rank and step
+  MicroAssignment order = MicroAssignment::kConsecutive;
 
   std::int64_t samples_per_step() const { return ranks * accumulation * micro; }
   /// First sample of micro batch `part` (0 ... accumulation - 1) of a step counted from 0.
   std::int64_t first_sample(std::int64_t step, std::int64_t part) const {
-    return (step * ranks * accumulation + rank * accumulation + part) * micro;
+    const std::int64_t in_step =
+        order == MicroAssignment::kStrided ? part * ranks + rank : rank * accumulation + part;
+    return (step * ranks * accumulation + in_step) * micro;
   }
 };
 

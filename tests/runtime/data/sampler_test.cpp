@@ -131,14 +131,14 @@ TEST(Sampler, WalksThroughAnEvaluationInOrderAndOnce) {
   EXPECT_FALSE(sampler.exists(5));
 }
 
-TEST(SampleAssignment, CoversEverySampleOnceForAnyRanks) {
+void expect_every_sample_once(MicroAssignment order) {
   for (const std::int64_t ranks : {1, 2, 3}) {
     for (const std::int64_t accumulation : {1, 2, 5}) {
       std::set<std::int64_t> seen;
       std::int64_t count = 0;
       for (std::int64_t step = 0; step < 4; ++step) {
         for (std::int64_t rank = 0; rank < ranks; ++rank) {
-          const SampleAssignment assignment{rank, ranks, 3, accumulation};
+          const SampleAssignment assignment{rank, ranks, 3, accumulation, order};
           for (std::int64_t part = 0; part < accumulation; ++part) {
             for (std::int64_t row = 0; row < 3; ++row, ++count) {
               const std::int64_t sample = assignment.first_sample(step, part) + row;
@@ -152,6 +152,21 @@ TEST(SampleAssignment, CoversEverySampleOnceForAnyRanks) {
       EXPECT_EQ(*seen.rbegin(), count - 1);
     }
   }
+}
+
+TEST(SampleAssignment, CoversEverySampleOnceForAnyRanks) {
+  expect_every_sample_once(MicroAssignment::kConsecutive);
+  expect_every_sample_once(MicroAssignment::kStrided);
+}
+
+TEST(SampleAssignment, DealsMicroBatchesOutInRowsOrOneByOne) {
+  // 3 ranks with 2 micro batches of 10 samples each, in the second step.
+  SampleAssignment assignment{1, 3, 10, 2};
+  EXPECT_EQ(assignment.first_sample(1, 0), 60 + 20);
+  EXPECT_EQ(assignment.first_sample(1, 1), 60 + 30);
+  assignment.order = MicroAssignment::kStrided;
+  EXPECT_EQ(assignment.first_sample(1, 0), 60 + 10);
+  EXPECT_EQ(assignment.first_sample(1, 1), 60 + 40);
 }
 
 }  // namespace
