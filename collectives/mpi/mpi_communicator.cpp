@@ -4,7 +4,6 @@
 #include <deque>
 #include <map>
 #include <mutex>
-#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -183,9 +182,7 @@ std::unique_ptr<Communicator> MpiCommunicator::create_split(int color, int key) 
 }  // namespace
 
 std::unique_ptr<Communicator> create_mpi_communicator(MpiSession& session) {
-  Group world{.world_ranks = std::vector<int>(static_cast<std::size_t>(session.size())),
-              .rank = session.rank()};
-  std::iota(world.world_ranks.begin(), world.world_ranks.end(), 0);
+  Group world{.world_ranks = session.world_ranks(), .rank = session.rank()};
   world.context = static_cast<int>(session.control().max(session.next_context()));
   session.use_context(world.context);
   return std::make_unique<MpiCommunicator>(session, std::move(world));

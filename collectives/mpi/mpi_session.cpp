@@ -2,11 +2,11 @@
 
 #include <mpi.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
-#include <numeric>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -40,12 +40,23 @@ void prepare_single_process() {
   if (!launched) setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
 }
 
+/// INGOT_TEST_NODES=N, for tests only: deals the ranks of one machine out to N nodes in turn, as
+/// `mpirun --map-by node` would to N machines. 1 where it is not set.
+int test_nodes() {
+  const char* text = environment("INGOT_TEST_NODES");
+  return text == nullptr ? 1 : std::max(1, std::atoi(text));
+}
+
 }  // namespace
 
 struct MpiSession::State {
   void initialise();
+  void find_nodes();
   void finish() const;
 
+  int world_rank = 0;
+  std::vector<int> world_ranks;  ///< by rank
+  Nodes nodes;
   int rank = 0;
   int size = 1;
   int local_rank = 0;
@@ -67,15 +78,9 @@ void MpiSession::State::initialise() {
     fail(ExitCode::kEnvironment, "this MPI does not support threads (MPI_THREAD_FUNNELED)");
   }
   mpi::check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-  mpi::check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
+  mpi::check(MPI_Comm_rank(MPI_COMM_WORLD, &world_rank), "MPI_Comm_rank");
   mpi::check(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
-
-  MPI_Comm node = MPI_COMM_NULL;
-  mpi::check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node),
-             "MPI_Comm_split_type");
-  mpi::check(MPI_Comm_rank(node, &local_rank), "MPI_Comm_rank");
-  mpi::check(MPI_Comm_size(node, &local_size), "MPI_Comm_size");
-  mpi::check(MPI_Comm_free(&node), "MPI_Comm_free");
+  find_nodes();
 
   int* tag = nullptr;
   int found = 0;
@@ -90,6 +95,29 @@ void MpiSession::State::initialise() {
   std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> version{};
   mpi::check(MPI_Get_library_version(version.data(), &length), "MPI_Get_library_version");
   library.assign(version.data(), static_cast<std::size_t>(length));
+}
+
+/// Numbers the ranks node by node.
+void MpiSession::State::find_nodes() {
+  MPI_Comm node = MPI_COMM_NULL;
+  mpi::check(
+      MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world_rank, MPI_INFO_NULL, &node),
+      "MPI_Comm_split_type");
+  mpi::check(MPI_Comm_rank(node, &local_rank), "MPI_Comm_rank");
+  mpi::check(MPI_Comm_size(node, &local_size), "MPI_Comm_size");
+  std::vector<int> members(static_cast<std::size_t>(local_size));
+  mpi::check(MPI_Allgather(&world_rank, 1, MPI_INT, members.data(), 1, MPI_INT, node),
+             "MPI_Allgather");
+  mpi::check(MPI_Comm_free(&node), "MPI_Comm_free");
+
+  const int lowest = members[static_cast<std::size_t>(local_rank % test_nodes())];
+  std::vector<int> all(static_cast<std::size_t>(size));
+  mpi::check(MPI_Allgather(&lowest, 1, MPI_INT, all.data(), 1, MPI_INT, MPI_COMM_WORLD),
+             "MPI_Allgather");
+  world_ranks = node_by_node(all);
+  rank = static_cast<int>(std::ranges::find(world_ranks, world_rank) - world_ranks.begin());
+  std::ranges::sort(all);  // now by rank, since nodes come in the order of their lowest
+  nodes = nodes_of(all, rank);
 }
 
 void MpiSession::State::finish() const {
@@ -109,10 +137,8 @@ MpiSession::MpiSession(double timeout_seconds) : state_(std::make_unique<State>(
          "than ingot's ({}); start the job with that MPI's mpirun, or with srun --mpi=pmix",
          launched, state.library);
   }
-  mpi::Group world{.world_ranks = std::vector<int>(static_cast<std::size_t>(state.size)),
-                   .rank = state.rank};
-  std::iota(world.world_ranks.begin(), world.world_ranks.end(), 0);
-  state.control = std::make_unique<mpi::ControlChannel>(*state.progress, std::move(world));
+  state.control = std::make_unique<mpi::ControlChannel>(
+      *state.progress, mpi::Group{.world_ranks = state.world_ranks, .rank = state.rank});
 
   const std::string mine = fmt::format("{}, {}", kProtocol, state.library);
   const std::vector<std::string> all = state.control->all_gather_bytes(mine);
@@ -140,6 +166,9 @@ int MpiSession::local_rank() const {
 int MpiSession::local_size() const {
   return state_->local_size;
 }
+const Nodes& MpiSession::nodes() const {
+  return state_->nodes;
+}
 const std::string& MpiSession::hostname() const {
   return state_->hostname;
 }
@@ -151,6 +180,9 @@ mpi::ProgressThread& MpiSession::progress() {
 }
 void MpiSession::abort(int exit_code) {
   state_->progress->abort(exit_code);
+}
+const std::vector<int>& MpiSession::world_ranks() const {
+  return state_->world_ranks;
 }
 int MpiSession::next_context() const {
   return state_->next_context;

@@ -4,6 +4,9 @@
 
 #include <memory>
 #include <string>
+#include <vector>
+
+#include "collectives/nodes.hpp"
 
 namespace ingot {
 
@@ -25,10 +28,14 @@ class MpiSession {
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
 
+  /// Ranks are numbered node by node: nodes in the order of their lowest MPI rank, the ranks of a
+  /// node in the order of MPI's. This is the number that everything else goes by.
   int rank() const;
   int size() const;
-  int local_rank() const;  ///< among the ranks of this node
-  int local_size() const;  ///< ranks on this node
+  int local_rank() const;  ///< among the ranks that share this machine
+  int local_size() const;  ///< ranks that share this machine
+  /// Which ranks exchange through memory. Tests make several nodes of one machine.
+  const Nodes& nodes() const;
   const std::string& hostname() const;
 
   /// Blocking exchanges of all ranks, for outside of steps.
@@ -38,6 +45,7 @@ class MpiSession {
 
   // For communicators of this session:
   mpi::ProgressThread& progress();
+  const std::vector<int>& world_ranks() const;  ///< MPI's number of each rank
   /// Lowest context that no communicator of this process has used.
   int next_context() const;
   /// Marks `context` and all below as used; throws Error(kInternal) where tags run out.
