@@ -35,9 +35,12 @@ int run_train(const TrainOptions& options) {
     const DType type = config.train.precision == "bf16" ? DType::kBf16 : DType::kF32;
     const double peak =
         measured_matrix_peak(config, type, machine_of(job.choice(), environment.threads));
+    const Nodes& nodes = job.session().nodes();
+    const int node_ranks = nodes.even() ? nodes.here() : 0;
     const TrainerParts parts{job.registry(), job.device(), job.communicator(),
                              job.exchange(), job.log(),    *directory,
-                             *data,          environment,  peak};
+                             *data,          environment,  peak,
+                             node_ranks};
     return train(config, parts);
   });
 }

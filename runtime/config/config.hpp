@@ -114,7 +114,11 @@ struct ScheduleConfig {
 };
 
 struct ParallelConfig {
-  std::int64_t bucket = 4 << 20;  ///< bytes of gradients per reduction
+  std::int64_t bucket = 4 << 20;    ///< bytes of gradients per reduction
+  std::string shard = "none";       ///< none | optimizer | gradients | parameters
+  std::string shard_group = "job";  ///< job | node
+  std::string reduction = "fast";   ///< fast | ordered
+  std::string wire = "f32";         ///< f32 | bf16
 
   friend bool operator==(const ParallelConfig&, const ParallelConfig&) = default;
 };

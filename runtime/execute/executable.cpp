@@ -1,6 +1,7 @@
 #include "runtime/execute/executable.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace ingot {
 
@@ -11,18 +12,29 @@ struct Executable::Step {
   Kernel* kernel = nullptr;
   KernelArguments arguments;
   Event* event = nullptr;
-  TensorView reduced;
+  std::size_t wait = 0;  ///< of the compute stream: which of its waits
+  Communicator* communicator = nullptr;
+  std::span<const float* const> partials;  ///< kOrderedReduceScatter
   CollectiveLabel label;
   std::size_t instruction = 0;
 };
 
 PreparedProgram prepare_program(const Graph& graph, const StoreLayout& layout,
-                                const ScheduleOptions& options, Device& device) {
+                                const PlacementOptions& options, Device& device) {
   PreparedProgram prepared;
-  const auto workspace = [&](const GraphNode& node) {
-    const NodeTypes types(graph, node);
-    prepared.kernels.push_back(
-        graph.registry().prepare(node.op->name(), {device, types.op_types(), node.accumulate}));
+  const auto workspace = [&](const Instruction& instruction) -> std::int64_t {
+    if (instruction.kind == InstructionKind::kOrderedReduceScatter) {
+      return OrderedReduction::scratch_bytes(reduction_tree(options.parallel),
+                                             options.parallel.node_ranks,
+                                             instruction.outputs.front().type.count());
+    }
+    std::vector<TensorType> inputs;
+    std::vector<TensorType> outputs;
+    for (const Operand& input : instruction.inputs) inputs.push_back(input.type);
+    for (const Operand& output : instruction.outputs) outputs.push_back(output.type);
+    prepared.kernels.push_back(graph.registry().prepare(
+        instruction.op->name(),
+        {device, {inputs, outputs, instruction.attributes}, instruction.accumulate}));
     return prepared.kernels.back()->workspace_bytes();
   };
   prepared.program = schedule(graph, layout, options, workspace);
@@ -30,20 +42,19 @@ PreparedProgram prepare_program(const Graph& graph, const StoreLayout& layout,
 }
 
 Executable::Executable(PreparedProgram prepared, const Memory& memory, Device& device,
-                       Streams streams, Communicator* communicator)
+                       Streams streams, Communicators communicators)
     : prepared_(std::move(prepared)),
       device_(&device),
       streams_(streams),
-      communicator_(communicator),
-      before_wait_(device.create_event()),
-      after_wait_(device.create_event()) {
+      ordered_(communicators.ordered) {
   const Program& program = prepared_.program;
   for (int e = 0; e < program.events; ++e) events_.push_back(device.create_event());
   std::size_t operands = 0;
   for (const Instruction& instruction : program.instructions) {
     operands += instruction.inputs.size() + instruction.outputs.size();
   }
-  views_.reserve(operands);  // spans point into it
+  views_.reserve(operands);  // spans point into these
+  partials_.reserve(operands);
   const auto resolve_all = [&](const std::vector<Operand>& from) {
     const std::size_t first = views_.size();
     for (const Operand& operand : from) views_.push_back(memory.resolve(operand));
@@ -56,47 +67,75 @@ Executable::Executable(PreparedProgram prepared, const Memory& memory, Device& d
     step.instruction = steps_.size();
     step.stream = instruction.stream == kComputeStream ? streams.compute : streams.communication;
     ensure(step.stream != nullptr, "a stream for every instruction");
-    switch (instruction.kind) {
-      case InstructionKind::kOp:
-        step.kernel = prepared_.kernels.at(kernel++).get();
-        step.arguments.inputs = resolve_all(instruction.inputs);
-        step.arguments.outputs = resolve_all(instruction.outputs);
-        if (instruction.workspace_bytes > 0) {
-          step.arguments.workspace = {
-              static_cast<std::byte*>(
-                  memory.arena_at(instruction.workspace_offset, instruction.workspace_bytes)),
-              static_cast<std::size_t>(instruction.workspace_bytes)};
-        }
-        break;
-      case InstructionKind::kAllReduce:
-        ensure(communicator != nullptr, "a communicator for a program with collectives");
-        step.reduced = memory.resolve(instruction.reduced);
-        step.label = {instruction.bucket >= 0 ? "bucket" : "step sums", instruction.bucket};
-        break;
-      case InstructionKind::kRecord:
-      case InstructionKind::kWait:
-        step.event = events_.at(static_cast<std::size_t>(instruction.event)).get();
-        waits_ = waits_ || instruction.stream == kCommunicationStream;
-        break;
+    step.arguments.inputs = resolve_all(instruction.inputs);
+    step.arguments.outputs = resolve_all(instruction.outputs);
+    if (instruction.workspace_bytes > 0) {
+      step.arguments.workspace = {static_cast<std::byte*>(memory.arena_at(
+                                      instruction.workspace_offset, instruction.workspace_bytes)),
+                                  static_cast<std::size_t>(instruction.workspace_bytes)};
+    }
+    if (instruction.kind == InstructionKind::kOp) {
+      step.kernel = prepared_.kernels.at(kernel++).get();
+    } else if (is_collective(instruction.kind)) {
+      bind_collective(instruction, step, communicators);
+    } else if (instruction.event >= 0) {
+      step.event = events_.at(static_cast<std::size_t>(instruction.event)).get();
+      if (instruction.kind == InstructionKind::kWait && instruction.stream == kComputeStream) {
+        step.wait = wait_marks_.size();
+        wait_marks_.push_back(device.create_event());
+        wait_marks_.push_back(device.create_event());
+      }
     }
     steps_.push_back(step);
   }
-  if (communicator != nullptr) prepare_collectives();
+  reserve_for_collectives();
   recording_ = device.record(*streams.compute, program.name, [this] { enqueue_steps(); });
 }
 
 Executable::~Executable() = default;
 Executable::Executable(Executable&&) noexcept = default;
 
-/// What the communicator needs for the largest exchange is made now.
-void Executable::prepare_collectives() {
-  std::int64_t largest = 0;
-  for (const Step& step : steps_) {
-    if (step.kind == InstructionKind::kAllReduce) {
-      largest = std::max(largest, step.reduced.type.bytes());
-    }
+void Executable::bind_collective(const Instruction& instruction, Step& step,
+                                 Communicators communicators) {
+  step.communicator = communicators.of(instruction.group);
+  step.label = {instruction.what, instruction.bucket};
+  ensure(step.communicator != nullptr, "a communicator for a program with collectives");
+  // The plan was made for this number of ranks; where it was not, they would write elsewhere.
+  const std::int64_t ranks = step.communicator->size();
+  const std::int64_t from = instruction.inputs.front().type.count();
+  const std::int64_t to = instruction.outputs.front().type.count();
+  const bool fits = instruction.kind == InstructionKind::kAllReduce   ? from == to
+                    : instruction.kind == InstructionKind::kAllGather ? from * ranks == to
+                                                                      : to * ranks == from;
+  ensure(fits, "a program that was planned for the communicator's ranks");
+  if (instruction.kind != InstructionKind::kOrderedReduceScatter) return;
+  ensure(ordered_ != nullptr && ordered_->scratch_bytes(to) <= instruction.workspace_bytes,
+         "an ordered reduction with the memory that was planned for it");
+  const std::size_t first = partials_.size();
+  for (const TensorView& partial : step.arguments.inputs) {
+    partials_.push_back(partial.as<float>());
   }
-  if (largest > 0) communicator_->reserve(*streams_.communication, largest);
+  step.partials = {partials_.data() + first, step.arguments.inputs.size()};
+}
+
+/// What the communicators need for the largest exchange is made now.
+void Executable::reserve_for_collectives() {
+  std::map<Communicator*, std::int64_t> largest;
+  for (const Step& step : steps_) {
+    if (step.communicator == nullptr) continue;
+    if (step.kind == InstructionKind::kOrderedReduceScatter) {
+      ordered_->reserve(*streams_.communication, step.arguments.outputs.front().count());
+      continue;
+    }
+    std::int64_t bytes = step.arguments.outputs.front().type.bytes();
+    if (step.kind != InstructionKind::kAllReduce) {
+      bytes += step.arguments.inputs.front().type.bytes();
+    }
+    largest[step.communicator] = std::max(largest[step.communicator], bytes);
+  }
+  for (const auto& [communicator, bytes] : largest) {
+    communicator->reserve(*streams_.communication, bytes);
+  }
 }
 
 void Executable::enqueue() {
@@ -121,27 +160,45 @@ void Executable::enqueue_steps() {
 }
 
 void Executable::enqueue(const Step& step) {
+  const auto to = [&]() -> const TensorView& { return step.arguments.outputs.front(); };
+  const auto from = [&]() -> const TensorView& { return step.arguments.inputs.front(); };
   switch (step.kind) {
     case InstructionKind::kOp:
       step.kernel->enqueue(*step.stream, step.arguments);
       break;
+    case InstructionKind::kFillZero:
+      device_->fill_zero(*step.stream, to().data, to().type.bytes());
+      break;
     case InstructionKind::kAllReduce:
-      communicator_->all_reduce(step.reduced.data, step.reduced.count(), step.reduced.type.dtype,
-                                ReduceOperation::kSum, *step.stream, step.label);
+      step.communicator->all_reduce(to().data, to().count(), to().type.dtype, ReduceOperation::kSum,
+                                    *step.stream, step.label);
+      break;
+    case InstructionKind::kReduceScatter:
+      step.communicator->reduce_scatter(to().data, from().data, to().count(), to().type.dtype,
+                                        ReduceOperation::kSum, *step.stream, step.label);
+      break;
+    case InstructionKind::kOrderedReduceScatter:
+      ordered_->reduce_scatter(to().as<float>(), step.partials, to().count(),
+                               step.arguments.workspace.data(), *step.stream, step.label);
+      break;
+    case InstructionKind::kAllGather:
+      step.communicator->all_gather(to().data, from().data, from().count(), from().type.dtype,
+                                    *step.stream, step.label);
       break;
     case InstructionKind::kRecord:
       step.stream->record(*step.event);
       break;
     case InstructionKind::kWait:
-      if (step.stream == streams_.compute) {
-        step.stream->mark(*before_wait_);
-        step.stream->wait(*step.event);
-        step.stream->mark(*after_wait_);
-      } else {
-        step.stream->wait(*step.event);
-      }
+      wait(step);
       break;
   }
+}
+
+void Executable::wait(const Step& step) {
+  if (step.stream != streams_.compute) return step.stream->wait(*step.event);
+  step.stream->mark(*wait_marks_[step.wait]);
+  step.stream->wait(*step.event);
+  step.stream->mark(*wait_marks_[step.wait + 1]);
 }
 
 std::vector<TimedInstruction> Executable::run_timed() {
@@ -149,8 +206,7 @@ std::vector<TimedInstruction> Executable::run_timed() {
   std::vector<TimedInstruction> times;
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = steps_[i];
-    const bool timed =
-        step.kind == InstructionKind::kOp || step.kind == InstructionKind::kAllReduce;
+    const bool timed = step.kind != InstructionKind::kRecord && step.kind != InstructionKind::kWait;
     if (timed) step.stream->mark(*marks_[2 * i]);
     enqueue(step);
     if (timed) step.stream->mark(*marks_[2 * i + 1]);
@@ -167,7 +223,11 @@ std::vector<TimedInstruction> Executable::run_timed() {
 }
 
 double Executable::exposed_communication_seconds() const {
-  return waits_ ? after_wait_->seconds_since(*before_wait_) : 0.0;
+  double seconds = 0;
+  for (std::size_t wait = 0; wait + 1 < wait_marks_.size(); wait += 2) {
+    seconds += wait_marks_[wait + 1]->seconds_since(*wait_marks_[wait]);
+  }
+  return seconds;
 }
 
 }  // namespace ingot

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "collectives/algorithms/ordered.hpp"
 #include "collectives/communicator.hpp"
 #include "runtime/execute/memory.hpp"
 #include "runtime/program/schedule.hpp"
@@ -18,13 +19,26 @@ struct PreparedProgram {
   std::vector<std::unique_ptr<Kernel>> kernels;  ///< per kOp instruction, in order
 };
 
-/// Prepares a kernel per node for `device`, then schedules the graph around them.
+/// Schedules the graph and prepares a kernel for `device` per op.
 PreparedProgram prepare_program(const Graph& graph, const StoreLayout& layout,
-                                const ScheduleOptions& options, Device& device);
+                                const PlacementOptions& options, Device& device);
 
 struct Streams {
   Stream* compute = nullptr;
   Stream* communication = nullptr;  ///< null where a program has no communication
+};
+
+/// By group of ranks, how they exchange data; null where a program has no collectives of it.
+struct Communicators {
+  Communicator* all = nullptr;
+  Communicator* shard = nullptr;
+  Communicator* replicas = nullptr;
+  OrderedReduction* ordered = nullptr;  ///< of the gradients of all ranks
+
+  Communicator* of(RankGroup group) const {
+    if (group == RankGroup::kShard) return shard;
+    return group == RankGroup::kReplicas ? replicas : all;
+  }
 };
 
 /// When one instruction of a program ran, in seconds since the run's first one began.
@@ -36,10 +50,10 @@ struct TimedInstruction {
 
 class Executable {
  public:
-  /// Memory must hold all buffers and the arena already; `communicator` may be null for a program
-  /// without collectives. All arguments outlive the executable.
+  /// Memory must hold all buffers and the arena already. What the arguments point at outlives the
+  /// executable.
   Executable(PreparedProgram prepared, const Memory& memory, Device& device, Streams streams,
-             Communicator* communicator);
+             Communicators communicators = {});
 
   /// Starts one run. The next run may be enqueued before this one is done.
   void enqueue();
@@ -53,22 +67,23 @@ class Executable {
 
  private:
   struct Step;
-  void prepare_collectives();
+  void bind_collective(const Instruction& instruction, Step& step, Communicators communicators);
+  void reserve_for_collectives();
   void enqueue_steps();
   void enqueue(const Step& step);
+  void wait(const Step& step);
 
   PreparedProgram prepared_;
   Device* device_;
   Streams streams_;
-  Communicator* communicator_;
-  std::vector<TensorView> views_;  // operands of all steps; steps hold spans into it
+  OrderedReduction* ordered_ = nullptr;
+  std::vector<TensorView> views_;       // operands of all steps; steps hold spans into it
+  std::vector<const float*> partials_;  // inputs of ordered reductions; steps hold spans into it
   std::vector<Step> steps_;
   std::vector<std::unique_ptr<Event>> events_;
-  std::unique_ptr<Event> before_wait_;
-  std::unique_ptr<Event> after_wait_;
+  std::vector<std::unique_ptr<Event>> wait_marks_;  // two per wait of the compute stream
   std::vector<std::unique_ptr<Event>> marks_;  // two per instruction, made by the first run_timed()
   std::unique_ptr<Recording> recording_;       // null where the device records nothing
-  bool waits_ = false;
 
  public:
   ~Executable();

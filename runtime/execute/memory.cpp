@@ -10,7 +10,7 @@ TensorView Memory::allocate(const std::string& name, const TensorType& type) {
     ensure(found->second.type.bytes() >= type.bytes(), "a buffer that is as large as before");
     return {found->second.data, type};
   }
-  Buffer buffer = device_.allocate(std::max<std::int64_t>(type.bytes(), 64), name);
+  Buffer buffer = device_.allocate(std::max(type.bytes(), kSmallestBuffer), name);
   if (!device_.host_visible()) transfer_->zero(buffer.data(), buffer.bytes());
   const TensorView view{buffer.data(), type};
   buffers_.emplace(name, std::move(buffer));
@@ -20,6 +20,14 @@ TensorView Memory::allocate(const std::string& name, const TensorType& type) {
 
 void Memory::alias(const std::string& name, const std::string& existing) {
   views_[name] = view(existing);
+  aliases_[name] = existing;
+}
+
+const Buffer& Memory::buffer(const std::string& name) const {
+  const auto alias = aliases_.find(name);
+  const auto found = buffers_.find(alias == aliases_.end() ? name : alias->second);
+  if (found == buffers_.end()) fail(ExitCode::kInternal, "there is no buffer '{}'", name);
+  return found->second;
 }
 
 const TensorView& Memory::view(const std::string& name) const {
@@ -32,7 +40,10 @@ void Memory::allocate_buffers(const Program& program) {
   for (const Instruction& instruction : program.instructions) {
     for (const auto* operands : {&instruction.inputs, &instruction.outputs}) {
       for (const Operand& operand : *operands) {
-        if (operand.space == Space::kBuffer) allocate(operand.buffer, operand.type);
+        if (operand.space == Space::kBuffer && !has(operand.buffer)) {
+          ensure(operand.offset == 0, "a buffer that is allocated before its parts are named");
+          allocate(operand.buffer, operand.type);
+        }
       }
     }
   }

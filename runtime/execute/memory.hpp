@@ -16,6 +16,9 @@ namespace ingot {
 
 class Memory {
  public:
+  /// Bytes of a buffer that was asked for with less.
+  static constexpr std::int64_t kSmallestBuffer = 64;
+
   explicit Memory(Device& device)
       : device_(device), transfer_(std::make_unique<HostTransfer>(device)) {}
 
@@ -26,7 +29,8 @@ class Memory {
   void alias(const std::string& name, const std::string& existing);
   bool has(const std::string& name) const { return views_.contains(name); }
   const TensorView& view(const std::string& name) const;
-  /// Allocates every kBuffer operand of the program that does not exist yet.
+  /// Allocates every kBuffer operand of the program that does not exist yet: it begins at offset 0
+  /// then and is as large as it will be.
   void allocate_buffers(const Program& program);
   /// Makes the arena at least this large; before any program is bound to it.
   void reserve_arena(std::int64_t bytes);
@@ -36,6 +40,9 @@ class Memory {
   void* arena_at(std::int64_t offset, std::int64_t bytes) const { return arena_.at(offset, bytes); }
 
   std::int64_t arena_bytes() const { return arena_bytes_; }
+  /// The memory behind a name, whole; and the arena.
+  const Buffer& buffer(const std::string& name) const;
+  const Buffer& arena() const { return arena_; }
   /// How the host reads and writes contents outside of steps.
   HostTransfer& transfer() const { return *transfer_; }
   Device& device() const { return device_; }
@@ -47,6 +54,7 @@ class Memory {
   std::unique_ptr<HostTransfer> transfer_;
   std::map<std::string, Buffer> buffers_;
   std::map<std::string, TensorView> views_;
+  std::map<std::string, std::string> aliases_;
   Buffer arena_;
   std::int64_t arena_bytes_ = 0;
 };

@@ -54,7 +54,7 @@ Generator::Generator(const ModelConfig& model, const ModelData& data, DType type
   for (std::size_t i = 0; i < prepared.size(); ++i) {
     chunks_.push_back(
         {lengths[i], fmt::format(" {}", lengths[i]),
-         Executable(std::move(prepared[i]), memory_, device_, {compute_.get(), nullptr}, nullptr)});
+         Executable(std::move(prepared[i]), memory_, device_, {compute_.get(), nullptr})});
   }
   history_.reserve(static_cast<std::size_t>(context_));
   const std::int64_t bytes = context_ * size_of(DType::kI32);

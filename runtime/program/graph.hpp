@@ -28,6 +28,8 @@ struct GraphValue {
   /// Number of the parameter in the store for kParameter and kGradient; of the named input, state
   /// or output buffer otherwise unused.
   int parameter = -1;
+  /// For kInput, kState and kOutput: bytes of the named buffer in front of the value.
+  std::int64_t offset = 0;
 };
 
 struct GraphNode {

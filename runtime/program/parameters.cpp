@@ -16,10 +16,19 @@ int StoreLayout::find(const std::string& name) const {
   return found == parameters.end() ? -1 : static_cast<int>(found - parameters.begin());
 }
 
+ShardRange StoreLayout::shard_of(std::size_t bucket, int rank) const {
+  const Bucket& whole = buckets.at(bucket);
+  const std::int64_t count = whole.count / shards;
+  return {whole.offset + rank * count, whole.offset / shards, count};
+}
+
 StoreLayout lay_out(std::vector<ParameterSpec> parameters, const std::vector<int>& finish_order,
-                    std::int64_t bucket_bytes) {
+                    std::int64_t bucket_bytes, int shards) {
   ensure(parameters.size() == finish_order.size(), "a finish time for each parameter");
+  ensure(shards > 0, "at least one shard");
+  const std::int64_t grain = kChunk * shards;
   StoreLayout layout;
+  layout.shards = shards;
   layout.parameters = std::move(parameters);
   layout.offsets.resize(layout.parameters.size());
   layout.bucket_of.resize(layout.parameters.size());
@@ -40,6 +49,8 @@ StoreLayout lay_out(std::vector<ParameterSpec> parameters, const std::vector<int
         i + 1 == order.size() || layout.parameters[order[i + 1]].layer != parameter.layer;
     const bool full = open.count * size_of(DType::kF32) >= bucket_bytes;
     if ((layer_ends && full) || i + 1 == order.size()) {
+      open.count = (open.count + grain - 1) / grain * grain;
+      layout.elements = open.offset + open.count;
       layout.buckets.push_back(open);
       open = {layout.elements, 0};
     }

@@ -1,7 +1,7 @@
 #include "runtime/program/plan_memory.hpp"
 
 #include <algorithm>
-#include <map>
+#include <array>
 #include <numeric>
 
 namespace ingot {
@@ -14,28 +14,58 @@ std::int64_t aligned(std::int64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-/// A run of memory from the first node that writes it to the last that touches it.
+/// When a block is touched: by stream the first and the last instruction, -1 where there is none.
+struct Life {
+  std::array<int, 2> first = {-1, -1};
+  std::array<int, 2> last = {-1, -1};
+
+  void touch(int instruction, int stream) {
+    const auto s = static_cast<std::size_t>(stream);
+    if (first[s] < 0) first[s] = instruction;
+    last[s] = instruction;
+  }
+  bool used() const { return first[0] >= 0 || first[1] >= 0; }
+  /// In the order of issue.
+  int begin() const {
+    return first[0] < 0 || (first[1] >= 0 && first[1] < first[0]) ? first[1] : first[0];
+  }
+  int end() const { return std::max(last[0], last[1]); }
+};
+
 struct Block {
   std::int64_t bytes = 0;
-  int first = 0;
-  int last = 0;
+  Life life;
   std::int64_t offset = -1;
 };
 
+/// Whether all that touches `a` is known to be done when anything that touches `b` begins.
+bool before(const Life& a, const Life& b, const Synchronisation& order) {
+  for (std::size_t s = 0; s < 2; ++s) {
+    const int first = b.first[s];
+    if (first < 0) continue;
+    if (a.last[s] >= first) return false;
+    if (a.last[1 - s] > order.other[static_cast<std::size_t>(first)] && a.last[1 - s] >= 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /// Assigns offsets: largest block first, each at the lowest place that is free during its life.
-std::int64_t pack(std::vector<Block>& blocks) {
-  std::vector<std::size_t> order(blocks.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
+std::int64_t pack(std::vector<Block>& blocks, const Synchronisation& order) {
+  std::vector<std::size_t> by_size(blocks.size());
+  std::iota(by_size.begin(), by_size.end(), std::size_t{0});
   std::ranges::stable_sort(
-      order, [&](std::size_t a, std::size_t b) { return blocks[a].bytes > blocks[b].bytes; });
+      by_size, [&](std::size_t a, std::size_t b) { return blocks[a].bytes > blocks[b].bytes; });
   std::int64_t end = 0;
   std::vector<std::size_t> placed;  // by ascending offset
-  for (const std::size_t b : order) {
+  for (const std::size_t b : by_size) {
     Block& block = blocks[b];
+    if (!block.life.used()) continue;
     std::int64_t offset = 0;
     for (const std::size_t p : placed) {
       const Block& other = blocks[p];
-      if (other.last < block.first || other.first > block.last) continue;
+      if (before(other.life, block.life, order) || before(block.life, other.life, order)) continue;
       if (other.offset >= offset + block.bytes) break;
       offset = std::max(offset, other.offset + other.bytes);
     }
@@ -48,11 +78,11 @@ std::int64_t pack(std::vector<Block>& blocks) {
   return end;
 }
 
-/// Decides which values share a block and how long the blocks live.
+/// Decides which values share a block.
 class Liveness {
  public:
   explicit Liveness(const Graph& graph)
-      : graph_(graph), block_of(graph.values.size(), -1), last_read_(graph.values.size(), -1) {
+      : block_of(graph.values.size(), -1), graph_(graph), last_read_(graph.values.size(), -1) {
     for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
       for (const ValueId input : graph.nodes[n].inputs) {
         if (input != kNoValue) last_read_[index(input)] = static_cast<int>(n);
@@ -64,7 +94,8 @@ class Liveness {
     for (std::size_t n = 0; n < graph.nodes.size(); ++n) visit(static_cast<int>(n));
   }
 
-  std::vector<Block> blocks;
+  std::vector<int> block_of;  ///< per value, -1 outside the arena
+  std::vector<std::int64_t> block_bytes;
 
  private:
   static std::size_t index(ValueId value) { return static_cast<std::size_t>(value); }
@@ -78,22 +109,19 @@ class Liveness {
       if (!in_arena(output)) continue;
       int block = shared_block(node, o, n);
       if (block < 0) {
-        block = static_cast<int>(blocks.size());
-        blocks.push_back({aligned(graph_.type(output).bytes()), n, n, -1});
+        block = static_cast<int>(block_bytes.size());
+        block_bytes.push_back(graph_.type(output).bytes());
       }
       block_of[index(output)] = block;
-      blocks[static_cast<std::size_t>(block)].last = n;
     }
   }
 
-  void touch(ValueId value, int n) {
+  void touch(ValueId value, int n) const {
     if (value == kNoValue || !in_arena(value)) return;
-    const int block = block_of[index(value)];
-    if (block < 0) {
+    if (block_of[index(value)] < 0) {
       fail(ExitCode::kInternal, "node '{}' reads '{}' before it is written",
            graph_.nodes[static_cast<std::size_t>(n)].label, graph_.value(value).name);
     }
-    blocks[static_cast<std::size_t>(block)].last = n;
   }
 
   /// The block that output o takes over: of the value it accumulates into, or of an input that the
@@ -114,19 +142,15 @@ class Liveness {
   }
 
   const Graph& graph_;
-
- public:
-  std::vector<int> block_of;  ///< per value, -1 outside the arena
-
- private:
   std::vector<int> last_read_;
 };
 
-std::int64_t peak_live(const std::vector<Block>& blocks, int nodes) {
-  std::vector<std::int64_t> change(static_cast<std::size_t>(nodes) + 1, 0);
+std::int64_t peak_live(const std::vector<Block>& blocks, std::size_t instructions) {
+  std::vector<std::int64_t> change(instructions + 1, 0);
   for (const Block& block : blocks) {
-    change[static_cast<std::size_t>(block.first)] += block.bytes;
-    change[static_cast<std::size_t>(block.last) + 1] -= block.bytes;
+    if (!block.life.used()) continue;
+    change[static_cast<std::size_t>(block.life.begin())] += block.bytes;
+    change[static_cast<std::size_t>(block.life.end()) + 1] -= block.bytes;
   }
   std::int64_t live = 0;
   std::int64_t peak = 0;
@@ -136,26 +160,28 @@ std::int64_t peak_live(const std::vector<Block>& blocks, int nodes) {
 
 }  // namespace
 
-MemoryPlan plan_memory(const Graph& graph, const std::vector<std::int64_t>& workspace_bytes) {
-  ensure(workspace_bytes.size() == graph.nodes.size(), "a workspace size per node");
+ValueBlocks assign_blocks(const Graph& graph) {
   Liveness liveness(graph);
-  std::vector<Block> blocks = std::move(liveness.blocks);
-  std::vector<int> workspace_block(graph.nodes.size(), -1);
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    if (workspace_bytes[n] == 0) continue;
-    workspace_block[n] = static_cast<int>(blocks.size());
-    blocks.push_back({aligned(workspace_bytes[n]), static_cast<int>(n), static_cast<int>(n), -1});
+  return {std::move(liveness.block_of), std::move(liveness.block_bytes)};
+}
+
+MemoryPlan plan_memory(const Draft& draft, const Synchronisation& order) {
+  std::vector<Block> blocks;
+  for (const std::int64_t bytes : draft.block_bytes) blocks.push_back({aligned(bytes), {}, -1});
+  for (std::size_t i = 0; i < draft.instructions.size(); ++i) {
+    const Instruction& instruction = draft.instructions[i];
+    const auto touch = [&](int block) {
+      if (block < 0) return;
+      blocks[static_cast<std::size_t>(block)].life.touch(static_cast<int>(i), instruction.stream);
+    };
+    for (const Operand& input : instruction.inputs) touch(input.block);
+    for (const Operand& output : instruction.outputs) touch(output.block);
+    touch(instruction.workspace_block);
   }
   MemoryPlan plan;
-  plan.arena_bytes = pack(blocks);
-  plan.peak_live_bytes = peak_live(blocks, static_cast<int>(graph.nodes.size()));
-  for (const int block : liveness.block_of) {
-    plan.offsets.push_back(block < 0 ? -1 : blocks[static_cast<std::size_t>(block)].offset);
-  }
-  for (const int block : workspace_block) {
-    plan.workspace_offsets.push_back(block < 0 ? 0
-                                               : blocks[static_cast<std::size_t>(block)].offset);
-  }
+  plan.arena_bytes = pack(blocks, order);
+  plan.peak_live_bytes = peak_live(blocks, draft.instructions.size());
+  for (const Block& block : blocks) plan.offsets.push_back(block.offset);
   return plan;
 }
 

@@ -1,6 +1,7 @@
 #include "runtime/program/program.hpp"
 
 #include <iterator>
+#include <string_view>
 
 namespace ingot {
 
@@ -15,7 +16,9 @@ std::string print_operand(const Operand& operand) {
     case Space::kGradients:
       return fmt::format("gradients[{}] {}", operand.offset, operand.type.text());
     case Space::kBuffer:
-      return fmt::format("{} {}", operand.buffer, operand.type.text());
+      return fmt::format("{}{} {}", operand.buffer,
+                         operand.offset > 0 ? fmt::format("+{}", operand.offset) : "",
+                         operand.type.text());
     case Space::kNone:
       return "-";
   }
@@ -31,6 +34,40 @@ std::string print_operands(const std::vector<Operand>& operands) {
 }
 
 }  // namespace
+
+std::string_view name_of(InstructionKind kind) {
+  switch (kind) {
+    case InstructionKind::kOp:
+      return "op";
+    case InstructionKind::kFillZero:
+      return "fill_zero";
+    case InstructionKind::kAllReduce:
+      return "all_reduce";
+    case InstructionKind::kReduceScatter:
+      return "reduce_scatter";
+    case InstructionKind::kOrderedReduceScatter:
+      return "ordered_reduce_scatter";
+    case InstructionKind::kAllGather:
+      return "all_gather";
+    case InstructionKind::kRecord:
+      return "record";
+    case InstructionKind::kWait:
+      return "wait";
+  }
+  return "?";
+}
+
+std::string_view name_of(RankGroup group) {
+  switch (group) {
+    case RankGroup::kAll:
+      return "all ranks";
+    case RankGroup::kShard:
+      return "shard group";
+    case RankGroup::kReplicas:
+      return "replicas";
+  }
+  return "?";
+}
 
 Cost Program::cost() const {
   Cost total;
@@ -63,8 +100,16 @@ std::string print(const Program& program) {
                        print_operands(instruction.outputs), print_operands(instruction.inputs),
                        instruction.accumulate != 0 ? " (accumulates)" : "");
         break;
+      case InstructionKind::kFillZero:
       case InstructionKind::kAllReduce:
-        fmt::format_to(line, "all_reduce sum           {}", print_operand(instruction.reduced));
+      case InstructionKind::kReduceScatter:
+      case InstructionKind::kOrderedReduceScatter:
+      case InstructionKind::kAllGather:
+        fmt::format_to(line, "{:24} {} <- {}", name_of(instruction.kind),
+                       print_operands(instruction.outputs), print_operands(instruction.inputs));
+        if (instruction.group != RankGroup::kAll) {
+          fmt::format_to(line, " ({})", name_of(instruction.group));
+        }
         break;
       case InstructionKind::kRecord:
         fmt::format_to(line, "record event {}", instruction.event);

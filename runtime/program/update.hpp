@@ -1,5 +1,6 @@
 // The update program's graph: global norm, clipping, optimizer and averaged weights over the flat
-// store. Also which state an optimizer keeps, and the per-chunk table of learning rate and decay.
+// store, or over the rank's part of it. Also which state a rank keeps in which buffer, and the
+// per-chunk table of learning rate and decay.
 #pragma once
 
 #include <string>
@@ -7,7 +8,9 @@
 
 #include "runtime/config/config.hpp"
 #include "runtime/program/graph.hpp"
+#include "runtime/program/parallel_plan.hpp"
 #include "runtime/program/parameters.hpp"
+#include "runtime/program/shard.hpp"
 
 namespace ingot {
 
@@ -20,17 +23,57 @@ inline constexpr const char* kMoment1 = "moment 1";     ///< f32: adamw m, lion 
 inline constexpr const char* kMoment2 = "moment 2";     ///< f32: adamw v
 inline constexpr const char* kAverage = "average";      ///< f32: EMA of the weights
 inline constexpr const char* kFactors = "chunk factors";  ///< f32 [chunks, 2]
+// Sharded only:
+inline constexpr const char* kPartials = "norm partials";  ///< f64 [chunks], rank by rank
+inline constexpr const char* kOrder = "norm order";        ///< i32 [chunks]: place in kPartials
 }  // namespace store
 
 /// The f32 state that the optimizer keeps beside master weights: names of flat buffers.
 std::vector<std::string> optimizer_state(const OptimizerConfig& config);
 
-/// Per chunk of the store: learning-rate factor and weight decay, [chunks, 2].
-std::vector<float> chunk_factors(const StoreLayout& layout, const OptimizerConfig& config);
+/// A buffer that a run keeps from step to step.
+struct StoreBuffer {
+  std::string name;
+  TensorType type;
+  std::string alias_of;  ///< it is another name for the memory of this one
+};
+
+/// The buffers of one rank's parameter store. A buffer that is whole is laid out as the store is;
+/// one that is not holds the rank's blocks of all buckets one after the other:
+///              weights       master (f32: the weights)  gradients  moments, average
+///   none       whole         whole                      whole      whole
+///   optimizer  whole         part                       whole      part
+///   gradients  whole         part                       part       part
+///   parameters part          part                       part       part
+/// With ordered sums there are `slots` gradients one after the other. `optimizer` is null where
+/// nothing is trained.
+std::vector<StoreBuffer> store_buffers(const StoreLayout& layout, const ParallelPlan& parallel,
+                                       DType compute, const OptimizerConfig* optimizer);
+
+/// Where the master weights of the rank's part lie in their buffer, bucket by bucket; one range
+/// where it is the whole store.
+std::vector<ShardRange> master_ranges(const StoreLayout& layout, const ParallelPlan& parallel,
+                                      DType compute);
+/// The same for moments and average.
+std::vector<ShardRange> state_ranges(const StoreLayout& layout, const ParallelPlan& parallel);
+
+/// Per chunk of the rank's part of the store: learning-rate factor and weight decay, [chunks, 2].
+std::vector<float> chunk_factors(const StoreLayout& layout, const OptimizerConfig& config,
+                                 const ParallelPlan& parallel = {});
+/// Per chunk of the store: its place among the partial sums that the shard group gathered.
+std::vector<std::int32_t> norm_order(const StoreLayout& layout);
+
+struct UpdateGraph {
+  Graph graph;
+  std::vector<PlacedCollective> collectives;
+};
 
 /// square_sums -> finish_norm -> optimizer -> ema. Writes the norm, the clip factor and the skip
-/// flag into the step scalars; with `separate_weights` also the bf16 weights that compute reads.
-Graph build_update(const Registry& registry, const StoreLayout& layout,
-                   const OptimizerConfig& config, bool separate_weights);
+/// flag into the step scalars; in bf16 also the weights that compute reads. Sharded, ranks gather
+/// the partial sums of the norm, and the weights of each bucket that they keep whole, as soon as
+/// the rank's part of it is updated.
+UpdateGraph build_update(const Registry& registry, const StoreLayout& layout,
+                         const OptimizerConfig& config, DType compute,
+                         const ParallelPlan& parallel = {});
 
 }  // namespace ingot

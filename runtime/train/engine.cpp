@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <exception>
 
 #include "runtime/program/update.hpp"
 
@@ -27,35 +28,89 @@ Engine::Engine(const EngineOptions& options, const Registry& registry, Device& d
   build(options, registry, communicator);
 }
 
+Engine::~Engine() {
+  if (std::uncaught_exceptions() > 0) return;
+  for_each_shared([](auto& group, const Buffer& buffer) { group.unshare(buffer); });
+}
+
 void Engine::build(const EngineOptions& options, const Registry& registry,
                    Communicator* communicator) {
-  const bool reduces = communicator != nullptr && communicator->size() > 1;
+  RankPlace place;
+  if (communicator != nullptr) {
+    place = {communicator->size(), communicator->rank(), options.node_ranks};
+  }
+  parallel_ = plan_parallel(options.config, place, options.micro_batches);
   EnginePlan plan;
-  const auto prepare = [&] { plan = plan_engine(options, registry, device_, reduces); };
+  const auto prepare = [&] { plan = plan_engine(options, registry, device_, parallel_); };
   if (options.around_preparation) {
     options.around_preparation(prepare);
   } else {
     prepare();
   }
-  require_memory(plan, options, registry, device_, reduces);
-  store_ = std::make_unique<ParameterStore>(plan.layout, plan.type, memory_);
-  memory_.allocate(buffer::kScalars, step_scalars_type());
-  if (options.training) store_->allocate_training_state(options.config.optimizer);
+  require_memory(plan, options, registry, device_);
+  store_ = std::make_unique<ParameterStore>(plan.layout, plan.type, memory_, parallel_,
+                                            options.training ? &options.config.optimizer : nullptr);
+  for (const auto& [name, type] : engine_buffers(plan)) memory_.allocate(name, type);
   plan.for_each([&](const Program& program) {
     memory_.allocate_buffers(program);
     memory_.reserve_arena(program.arena_bytes);
   });
   memory_.allocate_arena();
   allocate_staging();
+  join_groups(communicator);
   const Streams streams{compute_.get(), communication_.get()};
+  micro_of_batch_ = plan.micro_of_batch;
+  micros_.reserve(plan.micros.size());
+  for (PreparedProgram& prepared : plan.micros) {
+    micros_.emplace_back(std::move(prepared), memory_, device_, streams, communicators_);
+  }
   const auto bind = [&](std::optional<Executable>& executable,
                         std::optional<PreparedProgram>& prepared) {
-    if (prepared) executable.emplace(std::move(*prepared), memory_, device_, streams, communicator);
+    if (prepared) {
+      executable.emplace(std::move(*prepared), memory_, device_, streams, communicators_);
+    }
   };
-  bind(micro_, plan.micro);
-  bind(micro_last_, plan.micro_last);
   bind(update_, plan.update);
   bind(evaluate_, plan.evaluate);
+}
+
+/// The groups in which ranks exchange, and the buffers that they let each other reach.
+void Engine::join_groups(Communicator* communicator) {
+  if (communicator == nullptr || parallel_.ranks == 1) return;
+  communicators_ = {communicator, communicator, nullptr};
+  if (parallel_.shard != ShardMode::kNone && parallel_.replicas() > 1) {
+    const int group = parallel_.rank / parallel_.shard_ranks;
+    shard_group_ = communicator->split(group, parallel_.rank);
+    replicas_ = communicator->split(parallel_.shard_rank(), parallel_.rank);
+    communicators_ = {communicator, shard_group_.get(), replicas_.get()};
+  }
+  if (parallel_.ordered) {
+    ordered_ = std::make_unique<OrderedReduction>(*communicator, reduction_tree(parallel_),
+                                                  parallel_.node_ranks);
+    communicators_.ordered = ordered_.get();
+  }
+  for_each_shared([](auto& group, const Buffer& buffer) { group.share(buffer); });
+}
+
+template <typename F>
+void Engine::for_each_shared(F visit) const {
+  std::vector<Communicator*> groups;
+  for (Communicator* group : {communicators_.all, communicators_.shard, communicators_.replicas}) {
+    if (group != nullptr && std::ranges::count(groups, group) == 0) groups.push_back(group);
+  }
+  const auto share = [&](auto& group) {
+    for (const char* name : {store::kWeights, store::kGradients, store::kPartials, buffer::kScalars,
+                             buffer::kLossTable}) {
+      if (memory_.has(name)) visit(group, memory_.buffer(name));
+    }
+    if (memory_.arena_bytes() > 0) visit(group, memory_.arena());
+  };
+  for (Communicator* group : groups) share(*group);
+  if (ordered_) share(*ordered_);
+}
+
+void Engine::refresh_weights() {
+  store_->refresh_weights(*compute_, communicators_.shard);
 }
 
 /// Host memory that batches go through and results come back to, where the host does not see the
@@ -100,13 +155,14 @@ void Engine::load(std::span<const HostTensor> batch) {
 void Engine::begin_step(const StepScalars& scalars) {
   compute_->synchronize();
   scalars_ = scalars;
+  batch_of_step_ = 0;
   const void* from = &scalars_;
   if (host_scalars_.data() != nullptr) {
     std::memcpy(host_scalars_.data(), &scalars_, sizeof scalars_);
     from = host_scalars_.data();
   }
   device_.copy(*compute_, memory_.view(buffer::kScalars).data, from, sizeof scalars_);
-  if (micro_batches_ > 1) {
+  if (micro_batches_ > 1 && !parallel_.ordered) {
     const TensorView& gradients = memory_.view(store::kGradients);
     device_.fill_zero(*compute_, gradients.data, gradients.type.bytes());
   }
@@ -125,8 +181,9 @@ void Engine::add_counted(double counted) {
 }
 
 void Engine::run_micro(bool last) {
-  ensure(last || micro_.has_value(), "a program for micro batches before the last");
-  (last ? *micro_last_ : *micro_).enqueue();
+  const std::size_t batch = last ? micro_of_batch_.size() - 1 : batch_of_step_++;
+  ensure(batch < micro_of_batch_.size(), "a program for this micro batch of the step");
+  micros_[micro_of_batch_[batch]].enqueue();
 }
 
 void Engine::run_update() {
@@ -170,16 +227,21 @@ std::span<const float> Engine::logits() const {
 }
 
 double Engine::exposed_communication_seconds() const {
-  return micro_last_->exposed_communication_seconds();
+  double seconds = update_->exposed_communication_seconds();
+  for (const std::size_t micro : micro_of_batch_) {
+    seconds += micros_[micro].exposed_communication_seconds();
+  }
+  return seconds;
 }
 
 double Engine::matrix_flops_per_step() const {
-  return static_cast<double>(micro_batches_) * micro_last_->program().cost().matrix_flops;
+  return static_cast<double>(micro_batches_) * last_micro().program().cost().matrix_flops;
 }
 
 std::vector<const Program*> Engine::programs() const {
   std::vector<const Program*> result;
-  for (const auto* executable : {&micro_, &micro_last_, &update_, &evaluate_}) {
+  for (const Executable& executable : micros_) result.push_back(&executable.program());
+  for (const auto* executable : {&update_, &evaluate_}) {
     if (executable->has_value()) result.push_back(&(*executable)->program());
   }
   return result;

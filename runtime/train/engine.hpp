@@ -25,9 +25,12 @@ struct HostTensor {
 
 class Engine {
  public:
-  /// `communicator` may be null for a single rank. All references outlive the engine.
+  /// `communicator` may be null for a single rank. All references outlive the engine. Collective:
+  /// ranks make groups and share their buffers.
   Engine(const EngineOptions& options, const Registry& registry, Device& device,
          Communicator* communicator);
+  /// Collective too, unless an exception is on its way.
+  ~Engine();
 
   ParameterStore& store() { return *store_; }
   const ParameterStore& store() const { return *store_; }
@@ -37,14 +40,18 @@ class Engine {
   /// call returns. Names that the model
   /// does not read are passed over.
   void load(std::span<const HostTensor> batch);
+  /// Makes the weights that programs read follow the master weights, after those were set by the
+  /// host. Collective where ranks hold parts of them.
+  void refresh_weights();
   /// Sets the scalars of a step, before its first micro batch.
   void begin_step(const StepScalars& scalars);
   /// Counts the targets of a loaded batch into the step.
   void add_counted(double counted);
   /// Forward and backward of the loaded batch; the last one of a step also reduces over ranks.
+  /// Called once for each micro batch of a step, the last one with `last`.
   void run_micro(bool last);
   /// run_micro(true), and when each of its instructions ran; see Executable::run_timed().
-  std::vector<TimedInstruction> run_micro_timed() { return micro_last_->run_timed(); }
+  std::vector<TimedInstruction> run_micro_timed() { return last_micro().run_timed(); }
   void run_update();
   /// Waits for the step and returns its scalars, sums made global.
   StepScalars finish_step();
@@ -52,24 +59,40 @@ class Engine {
   /// Runs the loaded batch without gradients and waits; results are in sample_losses() and
   /// logits().
   void evaluate();
+  /// Whether evaluate() is collective: ranks hold parts of the weights that it gathers.
+  bool evaluates_together() const { return parallel_.shard == ShardMode::kParameters; }
   std::span<const double> sample_losses() const;
   std::span<const float> logits() const;  ///< mlp only
 
+  /// Seconds that computation waited for communication in the last step; micro batches that run the
+  /// same program count as its last run.
   double exposed_communication_seconds() const;
   /// Matrix FLOPs that one step of this rank executes.
   double matrix_flops_per_step() const;
   const Memory& memory() const { return memory_; }
   std::vector<const Program*> programs() const;
+  const ParallelPlan& parallel() const { return parallel_; }
 
  private:
   void build(const EngineOptions& options, const Registry& registry, Communicator* communicator);
+  void join_groups(Communicator* communicator);
   void allocate_staging();
+  /// Calls visit(communicator, buffer) for what ranks exchange and by what.
+  template <typename F>
+  void for_each_shared(F visit) const;
+  Executable& last_micro() { return micros_[micro_of_batch_.back()]; }
+  const Executable& last_micro() const { return micros_[micro_of_batch_.back()]; }
   template <typename T>
   std::span<const T> result(const char* name, const Buffer& host) const;
 
   Device& device_;
   Memory memory_;
   std::int64_t micro_batches_;
+  ParallelPlan parallel_;
+  std::unique_ptr<Communicator> shard_group_;  ///< where it is not all ranks
+  std::unique_ptr<Communicator> replicas_;
+  std::unique_ptr<OrderedReduction> ordered_;
+  Communicators communicators_;
   std::unique_ptr<Stream> compute_;
   std::unique_ptr<Stream> communication_;
   std::unique_ptr<ParameterStore> store_;
@@ -78,8 +101,9 @@ class Engine {
   Buffer host_scalars_;
   Buffer host_losses_;
   Buffer host_logits_;
-  std::optional<Executable> micro_;
-  std::optional<Executable> micro_last_;
+  std::vector<Executable> micros_;
+  std::vector<std::size_t> micro_of_batch_;
+  std::size_t batch_of_step_ = 0;  ///< micro batches that began in this step
   std::optional<Executable> update_;
   std::optional<Executable> evaluate_;
   StepScalars scalars_;  // the host's copy

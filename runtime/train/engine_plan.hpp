@@ -4,9 +4,10 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "runtime/execute/executable.hpp"
 #include "runtime/model/model.hpp"
@@ -22,36 +23,44 @@ struct EngineOptions {
   /// Calls its argument, which prepares the programs and by that chooses algorithms; null: it is
   /// called as it is.
   std::function<void(const std::function<void()>& prepare)> around_preparation = {};
+  int node_ranks = 1;  ///< ranks on every node, for parallel.shard_group
 };
 
 struct EnginePlan {
   DType type = DType::kF32;  ///< of weights and activations in compute
+  ParallelPlan parallel;
   StoreLayout layout;
-  std::optional<PreparedProgram> micro;  ///< where a step has several micro batches
-  std::optional<PreparedProgram> micro_last;
+  std::vector<PreparedProgram>
+      micros;  ///< forward and backward of a micro batch; none: no training
+  std::vector<std::size_t> micro_of_batch;  ///< by micro batch of a step: which of them runs
   std::optional<PreparedProgram> update;
   std::optional<PreparedProgram> evaluate;
 
   /// Calls visit(program) for each one there is.
   template <typename F>
   void for_each(F visit) const {
-    for (const auto* prepared : {&micro, &micro_last, &update, &evaluate}) {
+    for (const PreparedProgram& prepared : micros) visit(prepared.program);
+    for (const auto* prepared : {&update, &evaluate}) {
       if (prepared->has_value()) visit((*prepared)->program);
     }
   }
 };
 
-/// `reduces`: gradients are summed over ranks.
+/// The programs of one rank; `parallel` may be of ranks that do not exist.
 EnginePlan plan_engine(const EngineOptions& options, const Registry& registry, Device& device,
-                       bool reduces);
+                       const ParallelPlan& parallel);
 
-/// Bytes that the plan takes of the device, by buffer; activations and workspaces are "arena".
-std::map<std::string, std::int64_t> memory_table(const EnginePlan& plan,
-                                                 const EngineOptions& options);
+/// Buffers of which programs name parts, beside those of the store.
+std::vector<std::pair<std::string, TensorType>> engine_buffers(const EnginePlan& plan);
+
+/// Bytes that the plan takes of the device, by buffer, as Memory::table() will have it; activations
+/// and workspaces are "arena".
+std::vector<std::pair<std::string, std::int64_t>> memory_table(const EnginePlan& plan,
+                                                               const EngineOptions& options);
 
 /// Throws Error(kGpu) with the table and the largest micro batch that fits, where the device has
 /// less memory left than the plan takes.
 void require_memory(const EnginePlan& plan, const EngineOptions& options, const Registry& registry,
-                    Device& device, bool reduces);
+                    Device& device);
 
 }  // namespace ingot

@@ -60,6 +60,11 @@ EvaluationResult evaluate(Engine& engine, EvaluationFeed& feed, std::int64_t row
     const auto logits = engine.logits();
     mine.logits.insert(mine.logits.end(), logits.begin(), logits.end());
   }
+  if (engine.evaluates_together()) {
+    // Ranks with a batch less take part in the others' last one; what comes of it is not used.
+    const std::int64_t rounds = (batches + exchange.size() - 1) / exchange.size();
+    if (static_cast<std::int64_t>(mine.counted.size()) < rounds) engine.evaluate();
+  }
   std::string message;
   append(message, mine.losses);
   append(message, mine.counted);

@@ -34,7 +34,7 @@ class Trainer {
         plan_(plan_steps(config, parts.exchange.size(), parts.data.samples_per_epoch(),
                          parts.data.tokens_per_sample())),
         engine_({config, parts.data.description().model, plan_.accumulation, true,
-                 [this](const auto& prepare) { choose_algorithms(prepare); }},
+                 [this](const auto& prepare) { choose_algorithms(prepare); }, parts.node_ranks},
                 parts.registry, parts.device, parts.communicator),
         validation_(parts.data.validation(config.batch.micro)),
         progress_(config, parts, plan_, engine_.matrix_flops_per_step()) {
@@ -102,11 +102,18 @@ class Trainer {
 
   StateView state_view(bool weights_only) {
     StateView view{engine_.store().layout(), {}};
-    for (const auto& [name, values] : engine_.store().saved_state()) {
-      if (weights_only && name != "weights") continue;
-      view.kinds.push_back({name,
-                            {values, static_cast<std::size_t>(engine_.store().layout().elements)},
-                            engine_.store().transfer()});
+    const ParallelPlan& parallel = engine_.parallel();
+    for (const SavedBuffer& buffer : engine_.store().saved_state()) {
+      if (weights_only && buffer.name != "weights") continue;
+      StateKind kind{buffer.name, buffer.values, engine_.store().transfer()};
+      if (parallel.shard != ShardMode::kNone) {
+        for (const ShardRange& range : buffer.held) {
+          kind.held.push_back({range.flat, range.local, range.count});
+        }
+        kind.replica = parallel.rank / parallel.shard_ranks;
+        kind.replicas = parallel.replicas();
+      }
+      view.kinds.push_back(std::move(kind));
     }
     return view;
   }
@@ -126,7 +133,7 @@ class Trainer {
     } else {
       engine_.store().copy_to_average();
     }
-    engine_.store().refresh_weights(engine_.compute_stream());
+    engine_.refresh_weights();
     if (rank() == 0) {
       for (const std::string& warning : remove_leftovers(parts_.directory.checkpoints())) {
         parts_.log.warning("{}", warning);

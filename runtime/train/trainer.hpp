@@ -25,6 +25,7 @@ struct TrainerParts {
   Environment environment;
   /// FLOP/s of one rank's matrix peak in the run's precision; 0: not measured.
   double matrix_peak = 0;
+  int node_ranks = 1;  ///< on every node; 0: nodes differ
 };
 
 /// Trains as the configuration says; collective. Returns kDone, or kPreempted where a signal ended

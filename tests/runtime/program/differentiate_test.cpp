@@ -64,7 +64,7 @@ TEST_F(Differentiate, CopiesAGradientThatTwoValuesShareBeforeAddingToIt) {
   for (const GraphNode& node : graph_.nodes) copies += node.op->name() == "copy" ? 1 : 0;
   EXPECT_EQ(copies, 1);
   // The plan then finds every value intact: a reader after an overwrite would be an error here.
-  EXPECT_NO_THROW(plan_memory(graph_, std::vector<std::int64_t>(graph_.nodes.size())));
+  EXPECT_NO_THROW(assign_blocks(graph_));
 }
 
 }  // namespace

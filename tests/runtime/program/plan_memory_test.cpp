@@ -5,6 +5,7 @@
 #include <map>
 #include <random>
 
+#include "runtime/program/schedule.hpp"
 #include "tests/runtime/program/test_ops.hpp"
 
 namespace ingot {
@@ -16,33 +17,45 @@ class PlanMemory : public ::testing::Test {
   Registry registry_;
 };
 
-/// Runs the plan with numbers instead of tensors: writes a token at each output's offset and checks
-/// that every input still holds what its producer wrote.
-void expect_values_survive(const Graph& graph, const MemoryPlan& plan,
-                           const std::vector<std::int64_t>& workspaces) {
-  std::vector<int> memory(static_cast<std::size_t>(plan.arena_bytes), -1);
+Program scheduled(const Graph& graph, const std::vector<std::int64_t>& workspaces) {
+  std::size_t node = 0;
+  return schedule(graph, {}, {.name = "test"},
+                  [&](const Instruction&) { return workspaces[node++]; });
+}
+
+std::int64_t offset_of(const Program& program, const Graph& graph, ValueId value) {
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    if (graph.nodes[n].outputs.front() == value) {
+      return program.instructions[n].outputs.front().offset;
+    }
+  }
+  return -1;
+}
+
+/// Runs the program with numbers instead of tensors: writes a token at each output's offset and
+/// checks that every input still holds what its producer wrote.
+void expect_values_survive(const Graph& graph, const Program& program) {
+  std::vector<int> memory(static_cast<std::size_t>(program.arena_bytes), -1);
   std::map<ValueId, int> written;
-  const auto range = [&](ValueId value) {
-    return std::pair(plan.offsets[static_cast<std::size_t>(value)], graph.type(value).bytes());
-  };
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     const GraphNode& node = graph.nodes[n];
-    for (std::int64_t i = 0; i < workspaces[n]; ++i) {
-      memory[static_cast<std::size_t>(plan.workspace_offsets[n] + i)] = -2;
+    const Instruction& instruction = program.instructions[n];
+    for (std::int64_t i = 0; i < instruction.workspace_bytes; ++i) {
+      memory[static_cast<std::size_t>(instruction.workspace_offset + i)] = -2;
     }
-    for (const ValueId input : node.inputs) {
-      if (graph.value(input).role != Role::kActivation) continue;
-      const auto [offset, bytes] = range(input);
-      for (std::int64_t i = 0; i < bytes; ++i) {
-        ASSERT_EQ(memory[static_cast<std::size_t>(offset + i)], written.at(input))
-            << "node " << n << " reads value " << input << " after it was overwritten";
+    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+      if (graph.value(node.inputs[k]).role != Role::kActivation) continue;
+      const Operand& input = instruction.inputs[k];
+      for (std::int64_t i = 0; i < input.type.bytes(); ++i) {
+        ASSERT_EQ(memory[static_cast<std::size_t>(input.offset + i)], written.at(node.inputs[k]))
+            << "node " << n << " reads value " << node.inputs[k] << " after it was overwritten";
       }
     }
-    for (const ValueId output : node.outputs) {
-      const auto [offset, bytes] = range(output);
-      written[output] = static_cast<int>(output);
-      for (std::int64_t i = 0; i < bytes; ++i) {
-        memory[static_cast<std::size_t>(offset + i)] = static_cast<int>(output);
+    for (std::size_t k = 0; k < node.outputs.size(); ++k) {
+      const Operand& output = instruction.outputs[k];
+      written[node.outputs[k]] = static_cast<int>(node.outputs[k]);
+      for (std::int64_t i = 0; i < output.type.bytes(); ++i) {
+        memory[static_cast<std::size_t>(output.offset + i)] = static_cast<int>(node.outputs[k]);
       }
     }
   }
@@ -68,9 +81,9 @@ TEST_F(PlanMemory, KeepsEveryValueUntilItsLastReaderInRandomGraphs) {
     }
     std::vector<std::int64_t> workspaces(graph.nodes.size());
     for (auto& bytes : workspaces) bytes = random() % 4 == 0 ? std::int64_t(random() % 500) : 0;
-    const MemoryPlan plan = plan_memory(graph, workspaces);
-    expect_values_survive(graph, plan, workspaces);
-    EXPECT_GE(plan.arena_bytes, plan.peak_live_bytes);
+    const Program program = scheduled(graph, workspaces);
+    expect_values_survive(graph, program);
+    EXPECT_GE(program.arena_bytes, program.activation_bytes);
   }
 }
 
@@ -78,8 +91,8 @@ TEST_F(PlanMemory, ReusesTheMemoryOfDeadValues) {
   Graph graph(registry_);
   ValueId x = graph.add_value({DType::kU8, Shape{1024}}, "x", Role::kInput);
   for (int n = 0; n < 10; ++n) x = graph.add("f", {x}, {}, "node").front();
-  const MemoryPlan plan = plan_memory(graph, std::vector<std::int64_t>(10));
-  EXPECT_EQ(plan.arena_bytes, 2 * 1024) << "one value being read and one being written";
+  EXPECT_EQ(scheduled(graph, std::vector<std::int64_t>(10)).arena_bytes, 2 * 1024)
+      << "one value being read and one being written";
 }
 
 TEST_F(PlanMemory, LetsAnOpWorkInPlaceOnlyWhenNobodyReadsItsInputLater) {
@@ -89,9 +102,10 @@ TEST_F(PlanMemory, LetsAnOpWorkInPlaceOnlyWhenNobodyReadsItsInputLater) {
   const ValueId b = graph.add("in_place", {a}, {}, "b").front();
   const ValueId c = graph.add("in_place", {b}, {}, "c").front();
   graph.add("f", {c, a}, {}, "d");
-  const MemoryPlan plan = plan_memory(graph, std::vector<std::int64_t>(4));
-  EXPECT_NE(plan.offsets[std::size_t(a)], plan.offsets[std::size_t(b)]) << "a is read later";
-  EXPECT_EQ(plan.offsets[std::size_t(b)], plan.offsets[std::size_t(c)]) << "b is not";
+  const Program program = scheduled(graph, std::vector<std::int64_t>(4));
+  const auto at = [&](ValueId value) { return offset_of(program, graph, value); };
+  EXPECT_NE(at(a), at(b)) << "a is read later";
+  EXPECT_EQ(at(b), at(c)) << "b is not";
 }
 
 }  // namespace

@@ -24,8 +24,12 @@ struct Chain {
     layout = lay_out(parameters, gradients.finish_order, bucket * kChunk * 4);
   }
   Program schedule(bool reduce) const {
-    return ingot::schedule(graph, layout, {.name = "test", .reduce_gradients = reduce},
-                           [](const GraphNode&) { return std::int64_t{0}; });
+    PlacementOptions options;
+    options.name = "test";
+    options.parallel.ranks = reduce ? 2 : 1;
+    options.gradients.reduces = reduce;
+    return ingot::schedule(graph, layout, options,
+                           [](const Instruction&) { return std::int64_t{0}; });
   }
   Registry registry;
   Graph graph;

@@ -56,6 +56,7 @@ inline void register_test_ops(Registry& registry) {
   registry.add(std::make_unique<SameShape>("in_place", 0, false));
   registry.add(std::make_unique<SameShape>("grad", -1, true));
   registry.add(std::make_unique<SameShape>("copy", -1, false));
+  registry.add(std::make_unique<SameShape>("cast", -1, false));
   registry.add(std::make_unique<SharedAdd>());
 }
 
