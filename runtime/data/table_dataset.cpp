@@ -83,16 +83,15 @@ std::uint64_t checksum_of_rows(std::span<const std::byte> features,
 
 }  // namespace
 
-TableDataset TableDataset::open(const std::string& path) {
-  return from_file(DatasetFile(map_file(path)));
+std::int64_t TableHeader::category_rows() const {
+  std::int64_t rows = 0;
+  for (const auto& column : categories) rows += column.size();
+  return rows;
 }
 
-TableDataset TableDataset::from_file(const DatasetFile& file) {
+TableHeader read_table_header(const DatasetFile& file) {
   file.expect(DataKind::kTable);
-  TableDataset set;
-  set.path_ = file.path();
-  set.owner_ = file.file().owner;
-  TableHeader& header = set.header_;
+  TableHeader header;
   const auto columns = file.long_text("columns");
   if (!columns) fail(ExitCode::kBadData, "{}: has no /columns; import it again", file.path());
   read_columns(file.path(), *columns, header);
@@ -105,7 +104,19 @@ TableDataset TableDataset::from_file(const DatasetFile& file) {
   if (header.features.empty() && header.categories.empty()) {
     fail(ExitCode::kBadData, "{}: has neither features nor categories", file.path());
   }
+  return header;
+}
 
+TableDataset TableDataset::open(const std::string& path) {
+  return from_file(DatasetFile(map_file(path)));
+}
+
+TableDataset TableDataset::from_file(const DatasetFile& file) {
+  TableDataset set;
+  set.path_ = file.path();
+  set.owner_ = file.file().owner;
+  set.header_ = read_table_header(file);
+  TableHeader& header = set.header_;
   const Hdf5Dataset& features = file.require("features", 2);
   const Hdf5Dataset& categories = file.require("categories", 2);
   const Hdf5Dataset& labels = file.require("labels", 1);
@@ -154,16 +165,11 @@ TableDataset TableDataset::from_file(const DatasetFile& file) {
   const auto raw = [&](const Hdf5Dataset& dataset) {
     return std::span(file.data(dataset), static_cast<std::size_t>(dataset.count * 4));
   };
-  set.checksum_ = checksum_text(
-      checksum_of_rows(raw(features), raw(categories), raw(labels), raw(standard), *columns));
+  set.checksum_ =
+      checksum_text(checksum_of_rows(raw(features), raw(categories), raw(labels), raw(standard),
+                                     file.long_text("columns").value_or("")));
   file.verify_checksum(set.checksum_);
   return set;
-}
-
-std::int64_t TableDataset::category_rows() const {
-  std::int64_t rows = 0;
-  for (const auto& column : header_.categories) rows += column.size();
-  return rows;
 }
 
 float TableDataset::feature(std::int64_t row, std::int64_t column) const {

@@ -33,7 +33,14 @@ struct TableHeader {
   std::vector<float> deviation;      ///< standard deviation; 1 where a feature is constant
   std::string source;
   std::string source_checksum;
+
+  /// Rows of the one embedding table that holds all category columns one behind the other.
+  std::int64_t category_rows() const;
 };
+
+/// The header alone, without mean and deviation, for who wants to know what the columns are and not
+/// to read them. Error(kBadData).
+TableHeader read_table_header(const DatasetFile& file);
 
 /// Rows in memory, row-major, as they are written.
 struct TableRows {
@@ -58,8 +65,7 @@ class TableDataset {
     return static_cast<std::int64_t>(header_.categories.size());
   }
   std::int64_t class_count() const { return static_cast<std::int64_t>(header_.classes.size()); }
-  /// Rows of the one embedding table that holds all category columns one behind the other.
-  std::int64_t category_rows() const;
+  std::int64_t category_rows() const { return header_.category_rows(); }
   float feature(std::int64_t row, std::int64_t column) const;
   std::int32_t category(std::int64_t row, std::int64_t column) const;
   std::int32_t label(std::int64_t row) const { return labels_[static_cast<std::size_t>(row)]; }

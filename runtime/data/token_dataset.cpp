@@ -47,46 +47,50 @@ void check_documents(const DatasetFile& file, const MappedArray<std::uint64_t>& 
 
 }  // namespace
 
-TokenDataset TokenDataset::open(const std::string& path) {
-  return from_file(DatasetFile(map_file(path)));
-}
-
-TokenDataset TokenDataset::from_file(const DatasetFile& file) {
+TokenHeader read_token_header(const DatasetFile& file) {
   file.expect(DataKind::kTokens);
-  TokenDataset set;
-  set.path_ = file.path();
-  set.owner_ = file.file().owner;
-
+  TokenHeader header;
   const auto vocabulary = file.integer("vocabulary");
   if (!vocabulary || *vocabulary < 1 || *vocabulary > std::numeric_limits<std::int32_t>::max()) {
     fail(ExitCode::kBadData, "{}: attribute vocabulary is {}, expected 1 to 2147483647",
          file.path(), vocabulary ? std::to_string(*vocabulary) : "missing");
   }
-  set.header_.vocabulary = *vocabulary;
+  header.vocabulary = *vocabulary;
   if (const auto token = file.integer("end_of_text")) {
     if (*token < 0 || *token >= *vocabulary) {
       fail(ExitCode::kBadData, "{}: attribute end_of_text is {}, expected a token below {}",
            file.path(), *token, *vocabulary);
     }
-    set.header_.end_of_text = static_cast<std::uint32_t>(*token);
+    header.end_of_text = static_cast<std::uint32_t>(*token);
   }
-  set.header_.tokenizer = file.long_text("tokenizer").value_or("");
-  set.header_.source = file.text("source").value_or("");
-  set.header_.source_checksum = file.text("source_checksum").value_or("");
+  header.tokenizer = file.long_text("tokenizer").value_or("");
+  header.source = file.text("source").value_or("");
+  header.source_checksum = file.text("source_checksum").value_or("");
+  return header;
+}
 
+TokenDataset TokenDataset::open(const std::string& path) {
+  return from_file(DatasetFile(map_file(path)));
+}
+
+TokenDataset TokenDataset::from_file(const DatasetFile& file) {
+  TokenDataset set;
+  set.path_ = file.path();
+  set.owner_ = file.file().owner;
+  set.header_ = read_token_header(file);
   const Hdf5Dataset& tokens = file.require("tokens", 1);
   const Hdf5Dataset& documents = file.require("documents", 1);
   file.expect_type(documents, {Hdf5Kind::kUnsigned, 8});
   if (tokens.type == Hdf5Type{Hdf5Kind::kUnsigned, 2}) {
     set.narrow_ = file.array<std::uint16_t>(tokens);
-    check_tokens(file, set.narrow_, *vocabulary);
+    check_tokens(file, set.narrow_, set.vocabulary());
   } else {
     if (tokens.type != Hdf5Type{Hdf5Kind::kUnsigned, 4}) {
       fail(ExitCode::kBadData, "{}: /tokens holds {}, expected uint16 or uint32", file.path(),
            tokens.type.text());
     }
     set.wide_ = file.array<std::uint32_t>(tokens);
-    check_tokens(file, set.wide_, *vocabulary);
+    check_tokens(file, set.wide_, set.vocabulary());
   }
   set.documents_ = file.array<std::uint64_t>(documents);
   check_documents(file, set.documents_, tokens.count);

@@ -24,6 +24,10 @@ struct TokenHeader {
   std::string source_checksum;
 };
 
+/// The header alone, for who wants to know what the tokens are and not to read them. Error
+/// (kBadData).
+TokenHeader read_token_header(const DatasetFile& file);
+
 /// An opened, completely validated set. Reading is thread-safe; the file stays mapped while it
 /// lives.
 class TokenDataset {

@@ -115,6 +115,24 @@ TableLoader table_loader(const Config& config, const std::vector<DataSource>& pa
   return {std::move(sources), {order, config.run.seed}};
 }
 
+/// Rows of the token embedding, for training sets whose first is at `path`.
+std::int64_t vocabulary_of_model(const Config& config, const std::string& path,
+                                 std::int64_t vocabulary) {
+  if (config.model.vocabulary != 0 && config.model.vocabulary < vocabulary) {
+    fail(ExitCode::kConfiguration,
+         "model.vocabulary is {}, but the tokens of {} reach up to {}: set at least {}, or leave "
+         "the key out",
+         config.model.vocabulary, path, vocabulary - 1, vocabulary);
+  }
+  return config.model.vocabulary != 0 ? config.model.vocabulary : vocabulary;
+}
+
+void require_classes(const std::string& path, std::int64_t classes) {
+  if (classes >= 2) return;
+  fail(ExitCode::kBadData, "{}: the label has one value only; a classifier needs at least two",
+       path);
+}
+
 class TokenRunData final : public RunData {
  public:
   explicit TokenRunData(const Config& config)
@@ -129,16 +147,8 @@ class TokenRunData final : public RunData {
              validation, validation_->vocabulary(), loader_.vocabulary());
       }
     }
-    const std::int64_t vocabulary = loader_.vocabulary();
-    if (config.model.vocabulary != 0 && config.model.vocabulary < vocabulary) {
-      fail(ExitCode::kConfiguration,
-           "model.vocabulary is {}, but the tokens of {} reach up to {}: set at least {}, or leave "
-           "the key out",
-           config.model.vocabulary, loader_.sources().front().set->path(), vocabulary - 1,
-           vocabulary);
-    }
     description_.model.vocabulary =
-        config.model.vocabulary != 0 ? config.model.vocabulary : vocabulary;
+        vocabulary_of_model(config, loader_.sources().front().set->path(), loader_.vocabulary());
     description_.tokenizer = loader_.sources().front().set->header().tokenizer;
     for (const TokenSource& source : loader_.sources()) {
       description_.checksum += (description_.checksum.empty() ? "" : "+") + source.set->checksum();
@@ -188,10 +198,7 @@ class TableRunData final : public RunData {
       const TableDataset set = TableDataset::open(validation);
       expect_equal_columns(set, TableDataset::open(training_sources(config).front().path));
     }
-    if (loader_.class_count() < 2) {
-      fail(ExitCode::kBadData, "{}: the label has one value only; a classifier needs at least two",
-           training_sources(config).front().path);
-    }
+    require_classes(training_sources(config).front().path, loader_.class_count());
     description_.model.features = loader_.feature_count();
     description_.model.category_columns = loader_.category_count();
     description_.model.category_rows = loader_.category_rows();
@@ -226,6 +233,28 @@ class TableRunData final : public RunData {
 std::unique_ptr<RunData> open_run_data(const Config& config) {
   if (config.model.kind == "mlp") return std::make_unique<TableRunData>(config);
   return std::make_unique<TokenRunData>(config);
+}
+
+ModelData read_model_data(const Config& config) {
+  const std::string path = training_sources(config).front().path;
+  ModelData data;
+  if (config.model.kind == "gpt" && config.model.vocabulary != 0 &&
+      !std::filesystem::exists(path)) {
+    data.vocabulary = config.model.vocabulary;
+    return data;
+  }
+  const DatasetFile file(map_file(path));
+  if (config.model.kind == "gpt") {
+    data.vocabulary = vocabulary_of_model(config, path, read_token_header(file).vocabulary);
+    return data;
+  }
+  const TableHeader header = read_table_header(file);
+  data.features = static_cast<std::int64_t>(header.features.size());
+  data.category_columns = static_cast<std::int64_t>(header.categories.size());
+  data.category_rows = header.category_rows();
+  data.classes = static_cast<std::int64_t>(header.classes.size());
+  require_classes(path, data.classes);
+  return data;
 }
 
 std::unique_ptr<EvaluationFeed> open_evaluation(const Config& config, const std::string& path,

@@ -64,6 +64,10 @@ class RunData {
 /// Error(kConfiguration) where they do not fit the model.
 std::unique_ptr<RunData> open_run_data(const Config& config);
 
+/// What the first training set decides about the model, from its header alone: the data are not
+/// read. With model.vocabulary the set of a gpt need not exist. Throws as open_run_data().
+ModelData read_model_data(const Config& config);
+
 /// A pass over the set at `path` for a model that was trained already: `trained` is what its data
 /// decided. Throws Error(kBadData) where the set does not fit the model.
 std::unique_ptr<EvaluationFeed> open_evaluation(const Config& config, const std::string& path,
