@@ -53,7 +53,8 @@ for name in "${parts[@]}"; do
       ;;
     tsan)
       part "tsan" 6 tsan \
-        'test_device\|[a-z_]*communicator_mpi_test' '^device\.|communicator_mpi_test\.[23]_'
+        'test_device\|communicator_mpi_test' \
+        '^device\.|communicator_mpi_test\.(mpi|shm|2_nodes)\.[23]_ranks'
       ;;
     fuzz)
       part "fuzz build" 4 build_fuzzers

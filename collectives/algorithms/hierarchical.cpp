@@ -49,6 +49,10 @@ class HierarchicalCommunicator final : public Communicator {
         all_(std::move(parts.all)),
         rail_(std::move(parts.rail)),
         inside_(std::move(parts.inside)) {}
+  /// After an error of the caller's stream the network's may still be at work.
+  ~HierarchicalCommunicator() override {
+    for (auto& [stream, lane] : lanes_) lane.network.reset();
+  }
 
   int rank() const override { return all_->rank(); }
   int size() const override { return all_->size(); }
