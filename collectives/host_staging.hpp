@@ -20,6 +20,8 @@ class HostStaging {
   /// Copies the result of the staged call, which is enqueued in between, to where `call` wants it.
   static void copy_out(const CollectiveCall& call, const CollectiveCall& staged, Stream& stream,
                        int ranks);
+  /// A call of a single rank that is not in place: no more than a copy.
+  static void copy_alone(const CollectiveCall& call, Stream& stream);
 
  private:
   /// The stream's order keeps its collectives apart.

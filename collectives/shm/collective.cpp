@@ -15,6 +15,15 @@ void copy_bytes(std::byte* to, const std::byte* from, std::int64_t bytes) {
   if (to != from && bytes > 0) std::memcpy(to, from, static_cast<std::size_t>(bytes));
 }
 
+/// Gets a line of this rank's that peers have read back for writing, without waiting for it.
+void prefetch_to_write(const void* line) {
+#if defined(__x86_64__)
+  asm volatile("prefetchw %0" ::"m"(*static_cast<const char*>(line)));
+#else
+  __builtin_prefetch(line, 1);
+#endif
+}
+
 }  // namespace
 
 void Collective::set_numbered(Group& group, const CollectiveCall& call, std::uint64_t number) {
@@ -38,20 +47,23 @@ void Collective::set_recorded(Group& group, const CollectiveCall& call, std::uin
   begun_ = false;
 }
 
-/// What one rank reads in a short call fits half an area, and is read sooner than two steps take.
+/// Short is what is moved through the areas sooner than a second step takes: what one rank reads of
+/// its peers, in bytes.
 bool Collective::one_hop() const {
-  constexpr std::int64_t kShort = 16 << 10;
-  const std::int64_t bytes = call_.bytes();
+  constexpr std::int64_t kShort = 8 << 10;
+  constexpr std::int64_t kShortReduction = 4 << 10;  // in place every rank reads but its part
+  const std::int64_t read = call_.bytes() * std::max(1, ranks() - 1);
   switch (call_.kind) {
     case CollectiveKind::kBarrier:
       return true;
     case CollectiveKind::kBroadcast:
-      return bytes <= kShort;
+      return call_.bytes() <= kShort;
     case CollectiveKind::kAllReduce:
+      return read <= kShortReduction;
     case CollectiveKind::kReduceScatter:
     case CollectiveKind::kAllGather:
     case CollectiveKind::kAllToAll:
-      return bytes <= kShort / std::max(1, ranks() - 1);
+      return read <= kShort;
   }
   return false;
 }
@@ -124,6 +136,17 @@ void Collective::begin() {
   mine.region.store(place.region, kRelaxed);
   mine.offset.store(place.offset, kRelaxed);
   step();
+  if (one_hop() && !recorded_) prefetch_next_lane();
+}
+
+/// The next call is likely to be as short: its lines come while this one waits for the peers.
+void Collective::prefetch_next_lane() const {
+  constexpr std::int64_t kLine = 64;
+  constexpr std::int64_t kLines = 32;
+  const Slot next = group_->control().slot((slot_number_ + 1) % kLanes);
+  prefetch_to_write(&next.desk(rank()));
+  const std::int64_t lines = std::min(kLines, (call_.bytes() + kLine - 1) / kLine);
+  for (std::int64_t i = 0; i < lines; ++i) prefetch_to_write(next.area(rank(), 0) + i * kLine);
 }
 
 void Collective::finish() {

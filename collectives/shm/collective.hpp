@@ -29,6 +29,7 @@ class Collective {
   bool one_hop() const;
   void await_slot();
   void begin();
+  void prefetch_next_lane() const;
   void finish();
   void take_one_hop();
   void check_arrivals();

@@ -2,15 +2,15 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <deque>
-#include <mutex>
 #include <numeric>
 #include <utility>
 
 #include "collectives/host_staging.hpp"
 #include "collectives/shm/collective.hpp"
+#include "collectives/shm/cores.hpp"
 #include "collectives/shm/group.hpp"
-#include "ops/device/cpu/sequence.hpp"
 
 namespace ingot {
 namespace {
@@ -20,12 +20,17 @@ using Abort = std::function<void(int)>;
 /// Collectives that may be enqueued before objects for more are allocated.
 constexpr std::size_t kPrepared = 64;
 
+constexpr std::chrono::nanoseconds kNoSpin{0};
+/// How long a wait spins where all ranks have cores. More than being woken takes (30 microseconds
+/// on a virtual machine): else two ranks in step that once slept would keep each other asleep, each
+/// coming too late for the other's wait.
+constexpr std::chrono::nanoseconds kSpin{50'000};
+
 class Shm final : public ShmCommunicator {
  public:
   Shm(std::unique_ptr<shm::Group> group, std::chrono::nanoseconds inline_spin, Abort abort)
       : group_(std::move(group)), inline_spin_(inline_spin), abort_(std::move(abort)) {
-    free_.reserve(kPrepared);
-    for (std::size_t i = 0; i < kPrepared; ++i) free_.push_back(&pending_.emplace_back(*this));
+    for (std::size_t i = 0; i < kPrepared; ++i) pending_.emplace_back(*this);
   }
 
   int rank() const override { return group_->rank(); }
@@ -46,6 +51,7 @@ class Shm final : public ShmCommunicator {
     explicit Pending(Shm& communicator) : owner(communicator) {}
     Shm& owner;
     shm::Collective collective;
+    std::atomic<bool> free{true};
   };
 
   std::unique_ptr<Communicator> create_split(int color, int key) override;
@@ -54,23 +60,20 @@ class Shm final : public ShmCommunicator {
   Pending& take_pending();
   static bool attempt(void* pending);
   static void run(void* pending);
-  void release(Pending& pending);
 
   std::unique_ptr<shm::Group> group_;
   std::chrono::nanoseconds inline_spin_;
   Abort abort_;
   std::uint64_t numbered_ = 0;  ///< calls that are not recorded; of the thread that makes them
-  std::uint32_t recorded_ = 0;
   HostStaging staging_;
-  std::mutex mutex_;
-  std::deque<Pending> pending_;  ///< guarded by mutex_
-  std::vector<Pending*> free_;   ///< guarded by mutex_; the last one used is reused first
+  // Of the thread that makes the calls, except for Pending::free.
+  std::deque<Pending> recorded_;
+  std::deque<Pending> pending_;  ///< all others
+  std::size_t next_ = 0;         ///< of pending_: used longest ago
 };
 
 void Shm::enqueue(const CollectiveCall& call, Stream& stream) {
-  if (size() == 1) {
-    return stream.device().copy(stream, call.to, call.from, call.bytes());
-  }
+  if (size() == 1) return HostStaging::copy_alone(call, stream);
   if (stream.device().host_visible() || call.kind == CollectiveKind::kBarrier) {
     return enqueue_on_host(call, stream);
   }
@@ -80,12 +83,14 @@ void Shm::enqueue(const CollectiveCall& call, Stream& stream) {
 }
 
 void Shm::enqueue_on_host(const CollectiveCall& call, Stream& stream) {
-  Pending& pending = take_pending();
   if (stream.recording()) {
-    pending.collective.set_recorded(*group_, call, shm::kLanes + recorded_++);
-  } else {
-    pending.collective.set_numbered(*group_, call, numbered_++);
+    Pending& pending = recorded_.emplace_back(*this);
+    const auto slot = static_cast<std::uint32_t>(shm::kLanes + recorded_.size() - 1);
+    pending.collective.set_recorded(*group_, call, slot);
+    return stream.call(run, &pending);
   }
+  Pending& pending = take_pending();
+  pending.collective.set_numbered(*group_, call, numbered_++);
   stream.try_call(attempt, run, &pending);
 }
 
@@ -95,31 +100,29 @@ void Shm::enqueue_on_host(const CollectiveCall& call, Stream& stream) {
 bool Shm::attempt(void* context) {
   auto& pending = *static_cast<Pending*>(context);
   if (!pending.collective.attempt(pending.owner.inline_spin_)) return false;
-  pending.owner.release(pending);
+  pending.free.store(true, std::memory_order_release);
   return true;
 }
 
 void Shm::run(void* context) {
   auto& pending = *static_cast<Pending*>(context);
   pending.collective.run();
-  if (!pending.collective.recorded()) pending.owner.release(pending);
+  if (!pending.collective.recorded()) pending.free.store(true, std::memory_order_release);
 }
 
+/// They become free about in the order in which they were taken.
 Shm::Pending& Shm::take_pending() {
-  const std::scoped_lock lock(mutex_);
-  if (free_.empty()) {
-    pending_.emplace_back(*this);
-    free_.reserve(pending_.size());
-    free_.push_back(&pending_.back());
+  for (std::size_t tried = 0; tried < pending_.size(); ++tried) {
+    Pending& pending = pending_[next_];
+    next_ = next_ + 1 < pending_.size() ? next_ + 1 : 0;
+    if (pending.free.load(std::memory_order_acquire)) {
+      pending.free.store(false, std::memory_order_relaxed);
+      return pending;
+    }
   }
-  Pending* pending = free_.back();
-  free_.pop_back();
-  return *pending;
-}
-
-void Shm::release(Pending& pending) {
-  const std::scoped_lock lock(mutex_);
-  free_.push_back(&pending);
+  Pending& added = pending_.emplace_back(*this);
+  added.free.store(false, std::memory_order_relaxed);
+  return added;
 }
 
 std::unique_ptr<Communicator> Shm::create_split(int color, int key) {
@@ -154,11 +157,12 @@ std::unique_ptr<ShmCommunicator> create_shm_communicator(const ShmOptions& optio
   for (int rank = static_cast<int>(names.size()); rank < options.size; ++rank) {
     names.push_back(fmt::format("rank {}", rank));
   }
-  const std::int64_t ranks = options.size;
-  const shm::Timing timing{.timeout = timeout, .spin = cpu::spin_time(ranks * options.threads)};
+  const bool all_awake = shm::have_cores(*mesh, members, options.threads);
+  const bool callers_awake = shm::have_cores(*mesh, members, 1);
+  const shm::Timing timing{.timeout = timeout, .spin = all_awake ? kSpin : kNoSpin};
   auto group = std::make_unique<shm::Group>(std::move(mesh), std::move(members), std::move(names),
                                             nullptr, timing);
-  return std::make_unique<Shm>(std::move(group), cpu::spin_time(ranks), options.abort);
+  return std::make_unique<Shm>(std::move(group), callers_awake ? kSpin : kNoSpin, options.abort);
 }
 
 }  // namespace ingot

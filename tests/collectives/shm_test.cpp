@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "collectives/shm/shm_communicator.hpp"
@@ -305,6 +306,55 @@ TEST_P(Shm, SplitsByColorAndOrdersByKeyAndSeesWhatTheWholeShared) {
       }
       return most;
     });
+  });
+}
+
+/// Keeps what is enqueued, to be replayed: a CUDA graph as a communicator sees it.
+class RecordedStream final : public Stream {
+ public:
+  explicit RecordedStream(Device& device) : device_(device) {}
+  Device& device() override { return device_; }
+  void call(HostFunction function, void* context) override {
+    calls_.emplace_back(function, context);
+  }
+  bool recording() const override { return true; }
+  void record(Event& /*event*/) override {}
+  void wait(Event& /*event*/) override {}
+  void synchronize() override {}
+
+  void replay(Stream& stream) const {
+    for (const auto& [function, context] : calls_) stream.call(function, context);
+  }
+
+ private:
+  Device& device_;
+  std::vector<std::pair<HostFunction, void*>> calls_;
+};
+
+TEST_P(Shm, RepeatsRecordedCallsBetweenOthers) {
+  if (GetParam() == 1) return;
+  on_shm_ranks(GetParam(), [](ShmRank& self) {
+    RecordedStream recorded(*self.device);
+    std::vector<std::int64_t> small(10, 1);
+    std::vector<std::int64_t> large(40000, 1);
+    std::vector<std::int64_t> other(500, 1);
+    const auto all_reduce = [&](std::vector<std::int64_t>& data, Stream& stream) {
+      self.communicator->all_reduce(data.data(), static_cast<std::int64_t>(data.size()),
+                                    DType::kI64, ReduceOperation::kSum, stream, {"recorded"});
+    };
+    all_reduce(small, recorded);
+    all_reduce(large, recorded);
+    std::int64_t expected = 1;
+    for (int round = 0; round < 20; ++round) {
+      recorded.replay(*self.stream);
+      all_reduce(other, *self.stream);
+      if (round % 7 == 6) self.stream->synchronize();
+      expected *= self.ranks;  // wraps around alike
+    }
+    self.stream->synchronize();
+    for (const auto* data : {&small, &large, &other}) {
+      for (const std::int64_t value : *data) ASSERT_EQ(value, expected);
+    }
   });
 }
 
