@@ -1,5 +1,6 @@
 #include "collectives/communicator.hpp"
 
+#include "collectives/flight_log.hpp"
 #include "ops/base/error.hpp"
 
 namespace ingot {
@@ -80,14 +81,36 @@ std::string describe(const CollectiveCall& call) {
   return text + ", " + text_of(call.label);
 }
 
+Communicator::Communicator() = default;
+
+Communicator::~Communicator() {
+  if (log_ != nullptr) log_->remove(flight_);
+}
+
+void Communicator::watch(FlightLog& log, const std::string& name) {
+  log_ = &log;
+  name_ = log.add(flight_, name, size());
+}
+
 void Communicator::submit(CollectiveCall call, Stream& stream) {
   ensure(call.count >= 0, "a number of elements that is not negative");
+  if (tamper_ && !tamper_(call)) return;
   // A single rank has nothing to exchange in place, and nobody to wait for.
   if (size() == 1 && (call.in_place() || call.kind == CollectiveKind::kBarrier)) return;
   // Numbered when called, not when started: streams may reach their collectives in another order
   // on each rank. A recorded one keeps its number: its replays have the order of their stream.
   call.sequence = take_sequence();
   call.flight = &flight_.add(call, stream.recording());
+  if (check_) {
+    call.flight->begin_check();
+    try {
+      check_->compare(call);
+    } catch (...) {
+      call.flight->fail();
+      throw;
+    }
+    call.flight->end_check();
+  }
   enqueue(call, stream);
 }
 
@@ -154,7 +177,12 @@ void Communicator::barrier(Stream& stream, CollectiveLabel label) {
 }
 
 std::unique_ptr<Communicator> Communicator::split(int color, int key) {
-  return create_split(color, key);
+  std::unique_ptr<Communicator> part = create_split(color, key);
+  // The same on all ranks of the part, and unlike that of any other.
+  const std::string name = fmt::format("{}/{}:{}", name_, splits_++, color);
+  if (log_ != nullptr) part->watch(*log_, name);
+  if (check_) part->check_calls(check_->split(color, key));
+  return part;
 }
 
 }  // namespace ingot

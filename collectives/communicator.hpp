@@ -7,15 +7,20 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "collectives/check.hpp"
 #include "collectives/flight_record.hpp"
 #include "ops/device/device.hpp"
 #include "ops/tensor.hpp"
 
 namespace ingot {
+
+class FlightLog;
 
 enum class ReduceOperation : std::uint8_t { kSum, kMin, kMax };
 std::string_view name_of(ReduceOperation operation);
@@ -66,7 +71,10 @@ std::string describe(const CollectiveCall& call);
 
 class Communicator {
  public:
-  virtual ~Communicator() = default;
+  Communicator();
+  virtual ~Communicator();
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
   virtual int rank() const = 0;
   virtual int size() const = 0;
   virtual std::string transport() const = 0;  ///< "mpi", "shm", ...
@@ -109,6 +117,14 @@ class Communicator {
 
   /// What this rank's calls are doing; readable from any thread at any time.
   const FlightRecord& flight_record() const { return flight_; }
+  /// Makes the calls of this communicator and of what is split off it part of the rank's reports.
+  /// All ranks of the job do so in the same order; the log outlives the communicator.
+  void watch(FlightLog& log, const std::string& name);
+  /// From now on ranks compare each call before they make it, also those of parts.
+  void check_calls(std::unique_ptr<CallCheck> check) { check_ = std::move(check); }
+  /// For tests of what happens when a rank misbehaves: is given each call of this rank, may change
+  /// it, and returns whether it is made at all.
+  void tamper_with(std::function<bool(CollectiveCall&)> tamper) { tamper_ = std::move(tamper); }
 
  protected:
   virtual std::unique_ptr<Communicator> create_split(int color, int key) = 0;
@@ -122,6 +138,11 @@ class Communicator {
 
   std::uint64_t sequence_ = 0;  ///< of the thread that makes the calls
   FlightRecord flight_;
+  FlightLog* log_ = nullptr;
+  std::string name_;  ///< in the log
+  int splits_ = 0;
+  std::unique_ptr<CallCheck> check_;
+  std::function<bool(CollectiveCall&)> tamper_;
 };
 
 }  // namespace ingot

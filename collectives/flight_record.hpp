@@ -3,51 +3,58 @@
 // hangs in.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
-#include <memory>
+#include <mutex>
 #include <vector>
-
-#include "ops/tensor.hpp"
 
 namespace ingot {
 
 struct CollectiveCall;
+struct FlightCall;
 
-/// One collective. Every field is written by one thread at a time and may be read meanwhile: a
-/// reader sees each field whole, though perhaps not all of the same call.
+/// One collective. Every field is written by one thread at a time and may be read meanwhile.
 class FlightEntry {
  public:
   /// The exchange begins: the stream has come to it. Recorded calls begin at each replay.
   void start();
+  /// A long exchange still moves data: slow is not hung. Calling it is up to the transport.
+  void move();
   /// It is complete on this rank.
   void finish();
-
-  std::uint64_t sequence() const { return sequence_.load(std::memory_order_relaxed); }
-  std::int64_t starts() const { return starts_.load(std::memory_order_acquire); }
-  std::int64_t finishes() const { return finishes_.load(std::memory_order_acquire); }
-  /// Steady-clock seconds of the last start and finish; 0 before the first.
-  double started() const { return started_.load(std::memory_order_relaxed); }
-  double finished() const { return finished_.load(std::memory_order_relaxed); }
+  /// The transport threw.
+  void fail();
+  /// The call waits for the ranks' comparison of what they call (collectives.check).
+  void begin_check();
+  void end_check();
 
  private:
   friend class FlightRecord;
-  std::atomic<std::uint64_t> sequence_{0};
+  void set(const CollectiveCall& call);
+  bool read(FlightCall& to) const;
+
+  /// The call's number plus one; 0 while the entry is unused or being rewritten.
+  std::atomic<std::uint64_t> number_{0};
   std::atomic<std::uint8_t> kind_{0};
   std::atomic<std::uint8_t> type_{0};
   std::atomic<std::uint8_t> operation_{0};
+  std::atomic<bool> checking_{false};
+  std::atomic<bool> failed_{false};
   std::atomic<int> root_{0};
   std::atomic<std::int64_t> count_{0};
   std::atomic<const char*> label_{""};
   std::atomic<std::int32_t> label_index_{-1};
   std::atomic<std::int64_t> starts_{0};
   std::atomic<std::int64_t> finishes_{0};
+  // Steady-clock seconds; 0: never.
+  std::atomic<double> enqueued_{0};
   std::atomic<double> started_{0};
+  std::atomic<double> moved_{0};
   std::atomic<double> finished_{0};
 };
 
+/// The calls of one communicator.
 class FlightRecord {
  public:
   static constexpr std::size_t kKept = 1024;  ///< last calls that are remembered
@@ -56,11 +63,18 @@ class FlightRecord {
   /// The entry for a call that is about to be enqueued. That of a recorded call is its own for
   /// good; others are reused after kKept calls.
   FlightEntry& add(const CollectiveCall& call, bool recorded);
+  /// What is known of the kept calls, by sequence. From any thread; entries that are rewritten
+  /// meanwhile are left out.
+  std::vector<FlightCall> snapshot() const;
 
  private:
   std::vector<FlightEntry> ring_;
-  std::deque<FlightEntry> recorded_;
+  mutable std::mutex mutex_;
+  std::deque<FlightEntry> recorded_;  ///< its length is guarded by mutex_
   std::uint64_t added_ = 0;
 };
+
+/// Seconds of the clock that flight records use: steady, of this process alone.
+double flight_clock();
 
 }  // namespace ingot

@@ -8,8 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "collectives/flight_log.hpp"
+#include "collectives/mpi/mail.hpp"
 #include "collectives/mpi/mpi_communicator.hpp"
 #include "collectives/mpi/mpi_session.hpp"
+#include "collectives/watchdog.hpp"
 #include "launcher/device_choice.hpp"
 #include "ops/base/log.hpp"
 #include "ops/op.hpp"
@@ -30,6 +33,11 @@ class Job {
   Device& device() { return *device_; }
   const DeviceChoice& choice() const { return choice_; }
   Communicator* communicator() { return communicator_.get(); }  ///< null for one rank
+  FlightLog& flights() { return flights_; }
+  /// What a signal handler writes to when the process is asked to end; -1 for one rank.
+  int termination_descriptor() const;
+  /// Where flight records are left when something goes wrong.
+  void write_flight_records_to(const std::string& folder, FileAccess access);
 
   /// Runs `work`, which makes no collective calls, on every rank. Where it throws on any, all ranks
   /// throw the error of the lowest such rank.
@@ -42,20 +50,31 @@ class Job {
 
   /// Runs a command's body and turns what it throws into an exit code. Errors that all ranks share
   /// (together(), saving, a non-finite step) are printed by rank 0; after any other this rank
-  /// prints and the job is aborted with its code.
+  /// prints and the job is aborted with its code. A rank that dies, hangs or disagrees is the
+  /// watchdog's business, which ends the job with one message.
   int run(const std::function<ExitCode()>& body);
 
  private:
+  /// How long a rank may take to come to the first exchanges, before the configuration is known.
+  static constexpr double kStartSeconds = 600;
+
+  void watch();
+  WatchdogActions watchdog_actions();
   void open_device(const Config& config);
+  [[noreturn]] void end_with(const Error& error);
 
   MpiSession session_;
   Logger log_;
+  FlightLog flights_;
   std::unique_ptr<RankExchange> exchange_;
   Registry registry_;
   DeviceChoice choice_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<Communicator> communicator_;
   int threads_ = 1;
+  // Last, and so the first to end: before MPI does, and peers with it. Absent for one rank.
+  std::optional<mpi::Mail> mail_;
+  std::optional<Watchdog> watchdog_;
 };
 
 /// Threads per rank that a configuration asks for: `threads`, or the cores that this process may

@@ -35,7 +35,7 @@ void Collective::choose_algorithm() {
 Advance Collective::advance() {
   // Buffers are touched only from here on: before, the stream had not reached the collective.
   if (std::holds_alternative<std::monostate>(algorithm_)) choose_algorithm();
-  return std::visit(
+  const Advance advance = std::visit(
       [](auto& algorithm) {
         if constexpr (std::is_same_v<std::decay_t<decltype(algorithm)>, std::monostate>) {
           return Advance::kDone;
@@ -44,6 +44,8 @@ Advance Collective::advance() {
         }
       },
       algorithm_);
+  if (advance == Advance::kMoved && exchange_.flight != nullptr) exchange_.flight->move();
+  return advance;
 }
 
 std::string Collective::description() const {

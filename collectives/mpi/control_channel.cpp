@@ -11,9 +11,17 @@ ControlChannel::ControlChannel(ProgressThread& progress, Group group)
 void ControlChannel::run(CollectiveCall call, const char* what) {
   call.sequence = sequence_++;
   call.label = {what, -1};
+  call.flight = &flight_.add(call, false);
   collective_.set({call, &group_});
+  call.flight->start();
   progress_.post(collective_);
-  progress_.wait(collective_);
+  try {
+    progress_.wait(collective_);
+  } catch (...) {
+    call.flight->fail();
+    throw;
+  }
+  call.flight->finish();
 }
 
 std::vector<std::string> ControlChannel::all_gather_bytes(const std::string& mine) {

@@ -28,6 +28,8 @@ class ControlChannel {
   double sum(double mine);
   /// Returns when every rank has called.
   void barrier();
+  /// What its exchanges are doing, as of a communicator.
+  const FlightRecord& flight_record() const { return flight_; }
 
  private:
   void run(CollectiveCall call, const char* what);
@@ -37,6 +39,7 @@ class ControlChannel {
   Group group_;
   std::mutex mutex_;
   std::uint64_t sequence_ = 0;
+  FlightRecord flight_;
   Collective collective_;
 };
 

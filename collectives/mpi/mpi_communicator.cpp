@@ -135,7 +135,12 @@ void MpiCommunicator::run_slot(void* context) {
   flight->start();
   progress.post(slot->collective);
   // Of a failed collective messages may still be in flight: its slot is not used again.
-  progress.wait(slot->collective);
+  try {
+    progress.wait(slot->collective);
+  } catch (...) {
+    flight->fail();
+    throw;
+  }
   flight->finish();
   if (slot->recorded) return;
   const std::scoped_lock lock(self.mutex_);

@@ -21,11 +21,17 @@ using std::chrono::microseconds;
 constexpr std::chrono::nanoseconds kNoSpin{0};
 constexpr std::size_t kExpectedTransfers = 1024;
 
+/// Between looks into the mailbox, while nothing came of late and while letters go to and fro.
+constexpr std::chrono::milliseconds kQuietMail{20};
+constexpr std::chrono::milliseconds kBusyMail{1};
+constexpr std::chrono::milliseconds kBusyFor{500};
+constexpr std::uint32_t kRoundsPerLook = 64;
+
 }  // namespace
 
 ProgressThread::ProgressThread(const std::function<void()>& start, std::function<void()> finish,
                                std::chrono::duration<double> timeout)
-    : finish_(std::move(finish)), timeout_(timeout) {
+    : finish_(std::move(finish)), timeout_(timeout.count()) {
   posted_.reserve(kExpectedTransfers);
   active_.reserve(kExpectedTransfers);
   std::promise<void> started;
@@ -43,6 +49,14 @@ ProgressThread::ProgressThread(const std::function<void()>& start, std::function
     run_until_stopped();
   });
   try {
+    if (timeout > timeout.zero() && ready.wait_for(timeout) != std::future_status::ready) {
+      // The thread is inside MPI and cannot be ended.
+      std::fprintf(stderr,
+                   "ingot: MPI does not start within %g s: some rank hangs before MPI_Init or "
+                   "cannot be reached\n",
+                   timeout.count());
+      _exit(static_cast<int>(ExitCode::kTimeout));
+    }
     ready.get();
   } catch (...) {
     thread_.join();
@@ -73,6 +87,41 @@ void ProgressThread::post(Transfer& transfer) {
 void ProgressThread::wait(Transfer& transfer) {
   transfer.done_.wait_for(transfer.posts_, kNoSpin);
   if (transfer.error_) std::rethrow_exception(std::exchange(transfer.error_, nullptr));
+}
+
+void ProgressThread::set_mailbox(Mailbox* mailbox) {
+  {
+    const std::scoped_lock lock(mailbox_mutex_);
+    mailbox_ = mailbox;
+  }
+  has_mailbox_.store(mailbox != nullptr);
+  nudge();
+}
+
+void ProgressThread::nudge() {
+  nudged_.store(true);
+  const std::scoped_lock lock(mutex_);
+  news_.advance_to(++posts_);
+}
+
+/// Rarely, since a look costs about what a small collective does.
+void ProgressThread::poll_mailbox() {
+  if (!has_mailbox_.load(std::memory_order_relaxed)) return;
+  const bool now = nudged_.load(std::memory_order_relaxed) && nudged_.exchange(false);
+  if (!now && !active_.empty() && ++rounds_ % kRoundsPerLook != 0) return;
+  const auto time = Clock::now();
+  const auto interval = time - mail_moved_ < kBusyFor ? kBusyMail : kQuietMail;
+  if (!now && time - polled_ < interval) return;
+  polled_ = time;
+  const std::scoped_lock lock(mailbox_mutex_);
+  if (mailbox_ == nullptr) return;
+  try {
+    if (mailbox_->poll()) mail_moved_ = time;
+  } catch (const std::exception&) {
+    // A peer has gone, and MPI with it. What this rank can still say needs no letters.
+    mailbox_ = nullptr;
+    has_mailbox_.store(false);
+  }
 }
 
 void ProgressThread::abort(int exit_code) {
@@ -107,9 +156,15 @@ void ProgressThread::run_until_stopped() {
       MPI_Abort(MPI_COMM_WORLD, abort_code_.load());
       _exit(abort_code_.load());
     }
+    poll_mailbox();
     if (active_.empty()) {
       if (stopping_.load()) break;
-      news_.wait_for(seen + 1, kNoSpin);
+      if (has_mailbox_.load(std::memory_order_relaxed)) {
+        news_.wait_at_most(seen + 1,
+                           Clock::now() - mail_moved_ < kBusyFor ? kBusyMail : kQuietMail);
+      } else {
+        news_.wait_for(seen + 1, kNoSpin);
+      }
     } else if (advance_all()) {
       idle_rounds = 0;
     } else {
@@ -154,10 +209,11 @@ void ProgressThread::complete(std::size_t index, std::exception_ptr error) {
 }
 
 void ProgressThread::check_timeouts() {
-  if (timeout_ <= timeout_.zero()) return;
+  const std::chrono::duration<double> timeout{timeout_.load(std::memory_order_relaxed)};
+  if (timeout <= timeout.zero()) return;
   const auto now = Clock::now();
   for (std::size_t i = 0; i < active_.size();) {
-    if (now - active_[i]->last_move_ <= timeout_) {
+    if (now - active_[i]->last_move_ <= timeout) {
       ++i;
       continue;
     }
@@ -165,7 +221,7 @@ void ProgressThread::check_timeouts() {
                     ExitCode::kTimeout,
                     fmt::format("no progress for {} s in {}; a peer hangs, has failed, or made "
                                 "other calls: look at the last lines of the other ranks' logs",
-                                timeout_.count(), active_[i]->description()))));
+                                timeout.count(), active_[i]->description()))));
   }
 }
 

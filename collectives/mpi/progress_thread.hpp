@@ -16,11 +16,19 @@
 
 namespace ingot::mpi {
 
+/// What else the progress thread looks after, beside transfers.
+class Mailbox {
+ public:
+  virtual ~Mailbox() = default;
+  /// Does what can be done at once; true if anything moved. Runs on the progress thread.
+  virtual bool poll() = 0;
+};
+
 class ProgressThread {
  public:
   /// Runs `start` on the new thread and returns when it has; throws what it throws. `finish` runs
   /// on the thread last. A transfer that does not move for `timeout` fails with kTimeout; zero
-  /// waits for ever.
+  /// waits for ever. A `start` that takes longer ends the process with that code.
   ProgressThread(const std::function<void()>& start, std::function<void()> finish,
                  std::chrono::duration<double> timeout);
   /// Finishes what was posted.
@@ -35,18 +43,28 @@ class ProgressThread {
   /// Ends the job with MPI_Abort.
   [[noreturn]] void abort(int exit_code);
 
+  /// The timeout from now on. Once a watchdog looks after the job, there is none here: it knows who
+  /// hangs and where.
+  void set_timeout(std::chrono::duration<double> timeout) { timeout_.store(timeout.count()); }
+  /// Looks after this one from now on, in place of the one before; null: none. That one is not used
+  /// any more when the call returns.
+  void set_mailbox(Mailbox* mailbox);
+  /// Lets the mailbox be polled soon.
+  void nudge();
+
   /// Told once how many processes share the cores, since yielding is for those with a core each.
   void set_processes_on_node(int processes);
 
  private:
   void run_until_stopped();
+  void poll_mailbox();
   bool advance_all();
   void check_timeouts();
   void complete(std::size_t index, std::exception_ptr error);
   void back_off(int idle_rounds, std::uint32_t seen);
 
   std::function<void()> finish_;
-  std::chrono::duration<double> timeout_;
+  std::atomic<double> timeout_;  ///< seconds
   std::mutex mutex_;
   std::vector<Transfer*> posted_;  ///< guarded by mutex_
   std::uint32_t posts_ = 0;        ///< guarded by mutex_
@@ -54,7 +72,14 @@ class ProgressThread {
   std::atomic<bool> stopping_{false};
   std::atomic<int> abort_code_{0};
   std::atomic<bool> may_yield_{false};
-  std::vector<Transfer*> active_;  ///< of the progress thread alone
+  std::mutex mailbox_mutex_;
+  Mailbox* mailbox_ = nullptr;  ///< guarded by mailbox_mutex_, which is held while it is polled
+  std::atomic<bool> has_mailbox_{false};
+  std::atomic<bool> nudged_{false};
+  std::chrono::steady_clock::time_point polled_;  ///< of the progress thread, as the following
+  std::chrono::steady_clock::time_point mail_moved_;
+  std::uint32_t rounds_ = 0;
+  std::vector<Transfer*> active_;
   std::thread thread_;
 };
 

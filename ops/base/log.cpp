@@ -32,6 +32,7 @@ struct Logger::State {
     const int error_number = write_without_signal(descriptor, text);
     if (error_number == EPIPE || error_number == EBADF) descriptor = -1;
   }
+  void write_to_file(LogLevel level, std::string_view message);
 };
 
 namespace {
@@ -90,6 +91,20 @@ std::string timestamp() {
 }
 
 }  // namespace
+
+void Logger::State::write_to_file(LogLevel level, std::string_view message) {
+  if (!file) return;
+  const int error_number = write_without_signal(
+      file.get(), fmt::format("{} {:<5} {}\n", timestamp(), level_name(level), message));
+  if (error_number == 0) {
+    file_failed = false;
+  } else if (!file_failed) {
+    // Said once per outage; the disk may have room again later.
+    file_failed = true;
+    write_to(errors, fmt::format("{}WARN: {}: cannot write: {}; log lines are being lost\n", prefix,
+                                 file_path.string(), system_message(error_number)));
+  }
+}
 
 int write_without_signal(int descriptor, std::string_view text) {
   // Bounded: a terminal that is stopped for good must not stop training with it.
@@ -160,19 +175,12 @@ void Logger::write(LogLevel level, std::string_view message) {
   } else if (state.rank == 0) {
     State::write_to(state.console, fmt::format("{}\n", message));
   }
-  if (!state.file) return;
-  const int error_number = write_without_signal(
-      state.file.get(), fmt::format("{} {:<5} {}\n", timestamp(), level_name(level), message));
-  if (error_number == 0) {
-    state.file_failed = false;
-  } else if (!state.file_failed) {
-    // Said once per outage; the disk may have room again later.
-    state.file_failed = true;
-    State::write_to(
-        state.errors,
-        fmt::format("{}WARN: {}: cannot write: {}; log lines are being lost\n", state.prefix,
-                    state.file_path.string(), system_message(error_number)));
-  }
+  state.write_to_file(level, message);
+}
+
+void Logger::note(std::string_view message) {
+  const std::lock_guard lock(state_->mutex);
+  state_->write_to_file(LogLevel::kInfo, message);
 }
 
 void Logger::console(std::string_view text) {

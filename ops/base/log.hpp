@@ -46,6 +46,8 @@ class Logger {
 
   /// Writes one message; the line end is added.
   void write(LogLevel level, std::string_view message);
+  /// Writes one message to the rank's own log file and nowhere else.
+  void note(std::string_view message);
   /// Writes raw text to the console of rank 0 and nowhere else: progress lines that are redrawn.
   void console(std::string_view text);
 

@@ -11,8 +11,10 @@ namespace ingot {
 class SignalRequests {
  public:
   /// Installs the handlers; the destructor restores the previous ones. One at a time per process:
-  /// signal handlers can reach nothing but static memory.
-  SignalRequests();
+  /// signal handlers can reach nothing but static memory. SIGTERM also writes 8 bytes to
+  /// `termination`, an eventfd, where that is not -1: it may mean that a peer was lost, which the
+  /// watchdog finds out.
+  explicit SignalRequests(int termination = -1);
   ~SignalRequests();
   SignalRequests(const SignalRequests&) = delete;
   SignalRequests& operator=(const SignalRequests&) = delete;

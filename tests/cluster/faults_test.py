@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""What a job does when a rank dies, hangs or calls something else: one message that names it, the
+exit code, flight records, no process left, and the checkpoint from before as good as it was.
+
+    faults_test.py INGOT MPIRUN TRANSPORT
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import ranks as jobs
+
+INGOT, MPIRUN, TRANSPORT = sys.argv[1:4]
+TIMEOUT, PREEMPTED, INTERNAL = 75, 77, 70
+
+
+class Faults(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        os.chdir(cls.folder.name)
+        jobs.prepare(INGOT)
+
+    @classmethod
+    def tearDownClass(cls):
+        os.chdir("/")
+        cls.folder.cleanup()
+
+    def start(self, ranks, *overrides):
+        self.run_name = self.id().rpartition(".")[2]
+        job = jobs.Job(INGOT, MPIRUN, ranks, f"run.name={self.run_name}",
+                       f"collectives.transport={TRANSPORT}", *overrides)
+        self.addCleanup(lambda: job.process.poll() is None and job.kill())
+        return job
+
+    def with_fault(self, ranks, kind, *overrides):
+        """A job whose rank 1 misbehaves in step 6, after the checkpoint of step 4."""
+        job = self.start(ranks, f"fault.kind={kind}", "fault.rank=1", "fault.step=6", *overrides)
+        job.wait_for_step(5)
+        return job
+
+    def check_end(self, job, code, survivors):
+        self.assertEqual(job.wait(), code, job.output)
+        self.assertEqual(job.processes_left(), [], job.output)
+        self.assertEqual(len(job.errors()), 1, job.output)
+        self.assertEqual(jobs.flights(self.run_name), survivors, job.output)
+        self.assertEqual(jobs.checkpoints(self.run_name), [4], job.output)
+        for rank in survivors:
+            record = jobs.flight(self.run_name, rank)
+            self.assertEqual((record["rank"], record["ranks"]), (rank, job.ranks))
+            self.assertEqual(record["step"], 6)
+            self.assertEqual(record["pid"], job.pids[rank])
+
+    def check_resumes(self):
+        job = self.start(2, "train.steps=6")
+        self.assertEqual(job.wait(), 0, job.output)
+        self.assertIn("at step 4", job.output)
+
+    def test_killed(self):
+        job = self.with_fault(3, "kill")
+        self.check_end(job, 137, [0, 2])
+        self.assertRegex(job.output, r"lost rank 1 \(\S+, pid %d\), whose process has ended"
+                         % job.pids[1])
+        self.check_resumes()
+
+    def test_killed_before_a_collective(self):
+        job = self.with_fault(2, "kill", "fault.collective=2")
+        self.check_end(job, 137, [0])
+        self.assertRegex(job.output, r"lost rank 1 .* in collective \d+, all_reduce of \d+ f")
+        self.assertIn("arrived: rank 0", job.output)
+
+    def test_stopped(self):
+        job = self.with_fault(3, "stop")
+        self.check_end(job, TIMEOUT, [0, 2])
+        self.assertRegex(job.output, r"no progress for \S+ s in collective \d+, all_reduce of \d+ "
+                         r"f\d+ \(sum\), [\w ]+ \(\d+ bytes\)")
+        self.assertRegex(job.output, r"rank 1 \(\S+, pid %d\) does not answer" % job.pids[1])
+        self.assertIn("arrived: ranks 0, 2", job.output)
+
+    def test_hanging(self):
+        job = self.with_fault(2, "hang")
+        self.check_end(job, TIMEOUT, [0, 1])
+        self.assertRegex(job.output, r"rank 1 \(\S+, pid \d+\) has not called it: it is in step 6 "
+                         r"\(training\); the last it completed is \d+, ")
+        started = [call for group in jobs.flight(self.run_name, 0)["communicators"]
+                   for call in group["calls"] if call["state"] == "started"]
+        self.assertEqual(len(started), 1)
+
+    def test_ended_by_an_error_of_its_own(self):
+        job = self.with_fault(3, "exception")
+        self.check_end(job, INTERNAL, [0, 1, 2])
+        self.assertIn("asked for by fault.kind", job.output)
+
+    def test_exited(self):
+        job = self.with_fault(2, "exit")
+        self.assertNotEqual(job.wait(), 0, job.output)
+        self.assertEqual(job.processes_left(), [], job.output)
+        self.assertRegex(job.output, "lost rank 1")
+
+    def test_skipping_a_collective(self):
+        job = self.with_fault(3, "skip_collective", "fault.collective=2")
+        self.assertEqual(job.wait(), TIMEOUT, job.output)
+        self.assertEqual(job.processes_left(), [], job.output)
+        self.assertEqual(len(job.errors()), 1, job.output)
+        self.assertRegex(job.output, r"do not call the same: as number \d+, rank 1 \(\S+\) calls "
+                         r".*; ranks 0, 2 call ")
+
+    def test_calling_another_size(self):
+        job = self.with_fault(3, "wrong_size", "fault.collective=2")
+        self.assertEqual(job.wait(), TIMEOUT, job.output)
+        self.assertEqual(job.processes_left(), [], job.output)
+        self.assertEqual(len(job.errors()), 1, job.output)
+        self.assertRegex(job.output, r"do not call the same: as number \d+, rank 1 \(\S+\) calls "
+                         r"all_reduce of \d+ f32 .*; ranks 0, 2 call all_reduce of ")
+
+    def test_differing_where_calls_are_compared(self):
+        for kind in ("skip_collective", "wrong_size"):
+            with self.subTest(kind):
+                job = self.with_fault(3, kind, "fault.collective=2", "collectives.check=true",
+                                      "resume=none")
+                self.check_end(job, TIMEOUT, [0, 1, 2])
+                self.assertRegex(job.output, r"do not call the same as collective \d+: rank 1 "
+                                 r"\(\S+\) calls .*; ranks 0, 2 call ")
+
+    def test_slow_is_not_hung(self):
+        job = self.with_fault(2, "slow", "fault.seconds=1.5s", "train.steps=8")
+        self.assertEqual(job.wait(), 0, job.output)
+
+    def test_asked_to_end(self):
+        # As Slurm does before it takes the nodes away: every rank is there, and saves.
+        job = self.start(3)
+        job.wait_for_step(5)
+        for rank in range(3):
+            job.send(rank, signal.SIGTERM)
+        self.assertEqual(job.wait(), PREEMPTED, job.output)
+        self.assertEqual(job.errors(), [])
+        self.assertGreaterEqual(jobs.checkpoints(self.run_name)[-1], 5)
+        self.assertEqual(jobs.flights(self.run_name), [0, 1, 2])
+
+    def test_without_its_mpirun(self):
+        job = self.start(2)
+        job.wait_for_step(3)
+        job.process.send_signal(signal.SIGKILL)
+        job.wait()
+        self.assertEqual(len(job.pids), 2)
+        self.assertEqual(job.processes_left(), [])
+
+
+if __name__ == "__main__":
+    if subprocess.run([INGOT, "--version"], stdout=subprocess.DEVNULL, check=False).returncode != 0:
+        sys.exit(f"{INGOT} does not run")
+    unittest.main(argv=sys.argv[:1])
