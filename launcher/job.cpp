@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstdio>
 #include <dnnl.hpp>
 #include <thread>
 
+#include "collectives/mpi/call_check.hpp"
 #include "collectives/mpi/control_channel.hpp"
+#include "launcher/parent_death.hpp"
 #include "ops/plugin.hpp"
 
 namespace ingot {
@@ -42,6 +45,7 @@ class SharedError final : public Error {
 /// Codes that runtime code throws on all ranks alike: of saving, loading and non-finite steps.
 bool shared(const Error& error) {
   return dynamic_cast<const SharedError*>(&error) != nullptr ||
+         dynamic_cast<const CallMismatch*>(&error) != nullptr ||
          error.code() == ExitCode::kCannotWrite || error.code() == ExitCode::kCheckpoint ||
          error.code() == ExitCode::kNonFinite || error.code() == ExitCode::kConfiguration;
 }
@@ -81,7 +85,54 @@ int threads_per_rank(const Config& config, int local_ranks) {
   return std::max(1, mine < online ? mine : mine / std::max(1, local_ranks));
 }
 
-Job::Job() : log_(session_.rank()), exchange_(std::make_unique<ControlExchange>(session_)) {}
+Job::Job()
+    : session_((die_with_launcher(), kStartSeconds)),
+      log_(session_.rank()),
+      exchange_(std::make_unique<ControlExchange>(session_)) {
+  flights_.set_rank(session_.rank(), session_.size(), session_.hostname());
+  flights_.set_activity("starting");
+  if (session_.size() > 1) watch();
+}
+
+void Job::watch() {
+  std::vector<ProcessIdentity> processes;
+  const std::string mine = ProcessIdentity::own(session_.hostname()).text();
+  for (const std::string& text : session_.control().all_gather_bytes(mine)) {
+    processes.push_back(ProcessIdentity::parse(text));
+  }
+  flights_.add(session_.control().flight_record(), "control", session_.size());
+  mail_.emplace(session_.progress(), session_.world_ranks(), session_.rank());
+  watchdog_.emplace(flights_, *mail_, PeerProcesses(std::move(processes), session_.rank()),
+                    kStartSeconds, watchdog_actions());
+  session_.progress().set_timeout(std::chrono::duration<double>{0});  // the watchdog's from now on
+}
+
+WatchdogActions Job::watchdog_actions() {
+  return {.say = [this](const std::string& text) { log_.error("{}", text); },
+          .note = [this](const std::string& text) { log_.note(text); },
+          .end_job = [this](int code) { session_.abort(code); },
+          .leave =
+              [](int code) {
+                std::fflush(nullptr);
+                _exit(code);
+              },
+          .begin_deadline =
+              [](int code) {
+                // Whatever hangs on the way, MPI or a disk: the process ends.
+                std::thread([code] {
+                  std::this_thread::sleep_for(std::chrono::seconds(15));
+                  _exit(code);
+                }).detach();
+              }};
+}
+
+int Job::termination_descriptor() const {
+  return watchdog_ ? watchdog_->termination_descriptor() : -1;
+}
+
+void Job::write_flight_records_to(const std::string& folder, FileAccess access) {
+  if (watchdog_) watchdog_->write_records_to(folder, access);
+}
 
 void Job::together(const std::function<void()>& work) {
   std::string report = "ok";
@@ -117,7 +168,12 @@ void Job::open(const Config& config, bool allow_plugins) {
     threads_ = threads_per_rank(config, session_.local_size());
   });
   open_device(config);
-  if (session_.size() > 1) communicator_ = create_mpi_communicator(session_);
+  if (session_.size() > 1) {
+    communicator_ = create_mpi_communicator(session_);
+    communicator_->watch(flights_, "all");
+    if (config.collectives.check) communicator_->check_calls(create_call_check(session_));
+  }
+  if (watchdog_) watchdog_->set_timeout(config.collectives.timeout);
 }
 
 void Job::open_device(const Config& config) {
@@ -152,16 +208,25 @@ int Job::run(const std::function<ExitCode()>& body) {
   try {
     return static_cast<int>(body());
   } catch (const Error& error) {
-    if (session_.size() == 1 || shared(error)) {
+    const bool watchdog_ends_it = watchdog_ && watchdog_->ending();
+    if (session_.size() == 1 || (shared(error) && !watchdog_ends_it)) {
       if (session_.rank() == 0) log_.error("{}", error.what());
+      if (watchdog_ && error.code() == ExitCode::kTimeout) watchdog_->write_record();
       return static_cast<int>(error.code());
     }
-    log_.error("{}", error.what());
-    session_.abort(static_cast<int>(error.code()));
+    end_with(error);
   } catch (const std::exception& error) {
-    log_.error("unexpected: {}", error.what());
-    session_.abort(static_cast<int>(ExitCode::kInternal));
+    end_with(Error(ExitCode::kInternal, fmt::format("unexpected: {}", error.what())));
   }
+}
+
+void Job::end_with(const Error& error) {
+  if (watchdog_) {
+    watchdog_->end_with(error);
+  } else {
+    log_.error("{}", error.what());
+  }
+  session_.abort(static_cast<int>(error.code()));
 }
 
 }  // namespace ingot

@@ -1,12 +1,12 @@
 #include "launcher/parent_death.hpp"
 
-#include <iterator>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 
 namespace ingot {
 

@@ -26,6 +26,7 @@ int run_train(const TrainOptions& options) {
     job.together([&] {
       const FileAccess access = config.run.private_ ? FileAccess::kPrivate : FileAccess::kShared;
       job.log().open_file(directory->logs(), access);
+      job.write_flight_records_to(directory->flight(), access);
     });
     Environment environment = job.environment();
     environment.command_line = options.command_line;
@@ -40,7 +41,7 @@ int run_train(const TrainOptions& options) {
     const TrainerParts parts{job.registry(), job.device(), job.communicator(),
                              job.exchange(), job.log(),    *directory,
                              *data,          environment,  peak,
-                             node_ranks};
+                             node_ranks,     &job.flights(), job.termination_descriptor()};
     return train(config, parts);
   });
 }

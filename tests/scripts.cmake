@@ -30,6 +30,21 @@ if(DEBIAN_PYTHON AND TARGET ingot)
   endforeach()
 endif()
 
+# Ranks that die, hang or disagree, in each transport, and a few rounds of random ones (nightly.sh has
+# more).
+if(DEBIAN_PYTHON AND TARGET ingot)
+  foreach(transport mpi)
+    add_test(NAME cluster.faults.${transport} COMMAND ${DEBIAN_PYTHON}
+      ${PROJECT_SOURCE_DIR}/tests/cluster/faults_test.py $<TARGET_FILE:ingot> ${MPIEXEC_EXECUTABLE}
+      ${transport})
+  endforeach()
+  add_test(NAME cluster.random_faults COMMAND ${DEBIAN_PYTHON}
+    ${PROJECT_SOURCE_DIR}/tests/cluster/random_faults.py $<TARGET_FILE:ingot> ${MPIEXEC_EXECUTABLE}
+    --rounds 4 --transport auto)
+  set_tests_properties(cluster.faults.mpi cluster.random_faults PROPERTIES LABELS "cluster"
+    TIMEOUT 600 PROCESSORS 2)
+endif()
+
 # The command on GPUs beside the command on the CPU, and the machines it refuses.
 if(DEBIAN_PYTHON AND TARGET ingot AND TARGET ingot_cuda)
   foreach(kind gpusim gpu)

@@ -125,6 +125,8 @@ struct ParallelConfig {
 
 struct CollectivesConfig {
   std::string transport = "auto";  ///< auto | mpi
+  double timeout = 600;            ///< seconds without progress after which the job ends; 0: never
+  bool check = false;              ///< whether ranks compare each call before they make it
 
   friend bool operator==(const CollectivesConfig&, const CollectivesConfig&) = default;
 };
@@ -157,6 +159,18 @@ struct LogConfig {
   friend bool operator==(const LogConfig&, const LogConfig&) = default;
 };
 
+/// A rank that misbehaves on purpose, for tests.
+struct FaultConfig {
+  std::string kind = "none";  ///< none | kill | stop | exit | exception | hang | slow |
+                              ///< skip_collective | wrong_size
+  std::int64_t rank = 0;
+  std::int64_t step = 1;        ///< from 1
+  std::int64_t collective = 0;  ///< of the step, from 1; 0: before the step
+  double seconds = 1;           ///< slow: pause per step
+
+  friend bool operator==(const FaultConfig&, const FaultConfig&) = default;
+};
+
 /// Where the values that were written down stand, for messages; two configurations are equal
 /// wherever theirs stand.
 struct Origins {
@@ -187,6 +201,7 @@ struct Config {
   std::string resume = "auto";       ///< auto | none | checkpoint path
   std::string init_from;             ///< checkpoint whose weights (only) are the start
   std::vector<std::string> plugins;  ///< shared libraries with ops; need --allow-plugins
+  FaultConfig fault;
   Origins origins;
 
   friend bool operator==(const Config&, const Config&) = default;

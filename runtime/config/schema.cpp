@@ -213,7 +213,40 @@ Schema collectives_schema() {
                   "auto takes the fastest there is. mpi moves host memory; memory of GPUs goes "
                   "through it.")
                .reserve({"nccl", "shm", "hierarchical"}),
-           reserved("timeout"), reserved("check")}};
+           duration("timeout", &CollectivesConfig::timeout, {.least = 0, .most = 30 * 86400.0},
+                    "How long ranks wait inside a collective, or for each other when saving, "
+                    "without anything moving. After that the job ends with exit code 75 and says "
+                    "which rank did not come. 0: for ever."),
+           boolean("check", &CollectivesConfig::check,
+                   "Whether ranks compare operation, type and size of each collective before they "
+                   "begin it. For finding a rank that calls something else; costs an exchange per "
+                   "collective.")}};
+}
+
+Schema fault_schema() {
+  std::vector<Key> details = {
+      integer("rank", &FaultConfig::rank, {.least = 0, .most = 1 << 24}, "The rank that does it."),
+      integer("step", &FaultConfig::step, {.least = 1, .most = kMostSteps}, "In this step."),
+      integer("collective", &FaultConfig::collective, {.least = 0, .most = 1e6},
+              "Before this collective of the step, counted from 1. 0: before the step; the first "
+              "with skip_collective and wrong_size."),
+      duration("seconds", &FaultConfig::seconds, {.least = 0, .most = 86400.0},
+               "Pause in each step from `step` on.")};
+  const std::vector<std::string> kinds = {
+      "kill", "stop", "exit", "exception", "hang", "slow", "skip_collective", "wrong_size"};
+  for (Key& key : details) key = std::move(key).only_with("fault.kind", kinds);
+  Schema schema = {
+      "fault",
+      "For tests of ingot itself: a rank that misbehaves on purpose, at a known place.",
+      {choice("kind", &FaultConfig::kind,
+              {"none", "kill", "stop", "exit", "exception", "hang", "slow", "skip_collective",
+               "wrong_size"},
+              "kill and stop: SIGKILL and SIGSTOP to itself; exit: ends with code 3; exception: an "
+              "error of this rank alone; hang: does nothing any more; slow: pauses; "
+              "skip_collective, wrong_size: leaves out a collective, or makes it an element "
+              "shorter.")}};
+  schema.keys.insert(schema.keys.end(), details.begin(), details.end());
+  return schema;
 }
 
 Schema environment_schema() {
@@ -293,7 +326,7 @@ Schema config_schema() {
                  "Shared libraries with ops; they need `--allow-plugins`, because they run code."),
        reserved("trace"),
        reserved("check"),
-       reserved("fault")}};
+       mapping("fault", &Config::fault, fault_schema())}};
 }
 
 }  // namespace ingot

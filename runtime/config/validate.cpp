@@ -182,6 +182,13 @@ void check_start(const Config& config) {
   }
 }
 
+void check_fault(const Config& config, int ranks) {
+  if (config.fault.kind != "none" && config.fault.rank >= ranks) {
+    refuse(config, "fault.rank", "there is no rank {}: the job has ranks 0 to {}", config.fault.rank,
+           ranks - 1);
+  }
+}
+
 }  // namespace
 
 std::int64_t global_batch(const Config& config, int ranks) {
@@ -217,6 +224,7 @@ void validate(const Config& config, int ranks) {
   check_train(config);
   check_schedule(config, ranks);
   check_start(config);
+  check_fault(config, ranks);
 }
 
 }  // namespace ingot

@@ -31,6 +31,7 @@ class RunDirectory {
   std::string checkpoints() const { return path_ + "/checkpoints"; }
   std::string metrics() const { return path_ + "/metrics.jsonl"; }
   std::string logs() const { return path_ + "/logs"; }
+  std::string flight() const { return path_ + "/flight"; }
   /// Writes config.yaml and environment.json.
   void describe(const Config& config, const Environment& environment) const;
 

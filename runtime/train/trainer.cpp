@@ -10,6 +10,7 @@
 #include "runtime/data/sampler.hpp"
 #include "runtime/train/agreed_algorithms.hpp"
 #include "runtime/train/evaluation.hpp"
+#include "runtime/train/fault.hpp"
 #include "runtime/train/progress.hpp"
 #include "runtime/train/schedule.hpp"
 #include "runtime/train/signals.hpp"
@@ -31,13 +32,15 @@ class Trainer {
       : config_(config),
         parts_(parts),
         started_(Clock::now()),
+        signals_(parts.termination),
         plan_(plan_steps(config, parts.exchange.size(), parts.data.samples_per_epoch(),
                          parts.data.tokens_per_sample())),
         engine_({config, parts.data.description().model, plan_.accumulation, true,
                  [this](const auto& prepare) { choose_algorithms(prepare); }, parts.node_ranks},
                 parts.registry, parts.device, parts.communicator),
         validation_(parts.data.validation(config.batch.micro)),
-        progress_(config, parts, plan_, engine_.matrix_flops_per_step()) {
+        progress_(config, parts, plan_, engine_.matrix_flops_per_step()),
+        fault_(config.fault, parts.exchange.rank(), parts.communicator, parts.log) {
     if (plan_.steps == 0 && config.schedule.steps == 0 && config.schedule.kind != "constant") {
       fail(ExitCode::kConfiguration,
            "schedule.kind '{}' needs to know the last step, but only train.wall_time limits this "
@@ -192,8 +195,15 @@ class Trainer {
     parts_.log.info("resumed from {} at step {}", checkpoint.path, state_.step);
   }
 
+  void note_activity(const char* what) {
+    if (parts_.flights != nullptr) parts_.flights->set_activity(what);
+  }
+
   StepScalars step(TrainingFeed& feed) {
     const auto begin = Clock::now();
+    if (parts_.flights != nullptr) parts_.flights->set_step(state_.step + 1);
+    note_activity("training");
+    fault_.begin_step(state_.step + 1);
     const double waited_before = feed.waited_seconds();
     StepScalars scalars;
     scalars.seed = config_.run.seed;
@@ -260,6 +270,7 @@ class Trainer {
 
   void evaluate_now() {
     if (!validation_) return;
+    note_activity("evaluating");
     const auto begin = Clock::now();
     const std::int64_t samples = config_.evaluate.batches * plan_.global_batch;
     const EvaluationResult result =
@@ -269,6 +280,7 @@ class Trainer {
   }
 
   void save_now() {
+    note_activity("saving a checkpoint");
     const auto begin = Clock::now();
     SaveOptions options;
     options.directory = parts_.directory.checkpoints();
@@ -297,6 +309,7 @@ class Trainer {
   Engine engine_;
   std::unique_ptr<EvaluationFeed> validation_;
   Progress progress_;
+  FaultInjector fault_;
   TrainingState state_;
   std::int64_t saved_step_ = -1;
   std::int64_t evaluated_step_ = -1;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "collectives/flight_log.hpp"
 #include "ops/base/log.hpp"
 #include "runtime/checkpoint/rank_exchange.hpp"
 #include "runtime/config/config.hpp"
@@ -26,6 +27,8 @@ struct TrainerParts {
   /// FLOP/s of one rank's matrix peak in the run's precision; 0: not measured.
   double matrix_peak = 0;
   int node_ranks = 1;  ///< on every node; 0: nodes differ
+  FlightLog* flights = nullptr;  ///< is told the step and what the rank is busy with
+  int termination = -1;          ///< descriptor that SIGTERM writes to; see SignalRequests
 };
 
 /// Trains as the configuration says; collective. Returns kDone, or kPreempted where a signal ended

@@ -43,8 +43,7 @@ TEST(LoadConfig, MisspeltKeysNameFileLineColumnAndTheNearestKey) {
 TEST(LoadConfig, KeysOfLaterVersionsAreNotAvailable) {
   for (const char* key :
        {"parallel.shard", "parallel.reduction", "parallel.wire", "parallel.shard_group",
-        "collectives.timeout", "collectives.check", "trace", "check",
-        "environment.require_bare_metal", "fault", "checkpoint.async"}) {
+        "trace", "check", "environment.require_bare_metal", "checkpoint.async"}) {
     const std::string message = refusal("train: {steps: 1}\n", {std::string(key) + "=x"});
     EXPECT_THAT(message, HasSubstr("is not available in this version")) << key;
   }
