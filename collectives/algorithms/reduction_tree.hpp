@@ -41,7 +41,9 @@ class ReductionTree {
   /// A entries. At the end partial p of the rank lies in slot p. kStrided: of the shards to which
   /// every step is reduced at once, over the ranks; one is left.
   const std::vector<LocalStep>& local_steps(int rank) const;
-  /// Most partial gradients that any rank holds at once.
+  /// Most partial gradients that any rank holds at once: at most log2 A + 1 where A is a power of
+  /// two, where there is one rank, and with kStrided. A rank may otherwise begin and end inside of
+  /// large nodes, with a node of each size at either end and a leaf on the way: 2 log2 A + 1.
   int slots() const { return slots_; }
   /// P: partial sums per rank that travel, the most of any rank; 1 where A is a power of two, where
   /// there is one rank, and with kStrided.

@@ -199,11 +199,31 @@ Schema schedule_schema() {
 }
 
 Schema parallel_schema() {
-  return {"parallel",
-          "How ranks share the work.",
-          {bytes("bucket", &ParallelConfig::bucket, {.least = 1 << 12, .most = 1LL << 34},
-                 "Gradients that are reduced together, as soon as backward has finished them."),
-           reserved("shard"), reserved("shard_group"), reserved("reduction"), reserved("wire")}};
+  return {
+      "parallel",
+      "How ranks share the work.",
+      {bytes("bucket", &ParallelConfig::bucket, {.least = 1 << 12, .most = 1LL << 34},
+             "Gradients that are reduced together, as soon as backward has finished them."),
+       choice("reduction", &ParallelConfig::reduction, {"fast", "ordered"},
+              "The order in which gradients, norms and losses are added up. fast: the "
+              "transport's; it repeats its bits on as many ranks with as many threads. ordered: "
+              "one that belongs to the batch, so that a run of a given `batch.micro` and "
+              "`batch.global` has the same bits on any number of ranks and threads and in any "
+              "mode of `shard`; on the CPU only. `shard: gradients` and `parameters` then need "
+              "a power of two of ranks."),
+       choice("shard", &ParallelConfig::shard, {"none", "optimizer", "gradients", "parameters"},
+              "What each rank keeps only its part of; each word includes those before it. "
+              "optimizer: moments and, in bf16, the f32 weights. gradients: they are reduced after "
+              "each micro batch. parameters: weights are gathered bucket by bucket before each "
+              "use, forward and backward, so that about two buckets of them are in memory."),
+       choice("shard_group", &ParallelConfig::shard_group, {"job", "node"},
+              "The ranks that share one state. node: each node keeps a whole one, and gradients "
+              "are summed inside nodes before they are across; nodes then need equally many "
+              "ranks.")
+           .only_with("parallel.shard", {"optimizer", "gradients", "parameters"}),
+       choice("wire", &ParallelConfig::wire, {"f32", "bf16"},
+              "The type in which gradients travel between ranks. bf16: half the bytes; sums are "
+              "made in f32 and rounded.")}};
 }
 
 Schema collectives_schema() {

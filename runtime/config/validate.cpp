@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <string>
 #include <string_view>
@@ -132,6 +133,36 @@ void check_batch(const Config& config, int ranks) {
          global, config.batch.micro, ranks, one_pass, nearest);
 }
 
+/// What would let the number of ranks, the wire or the machine decide over bits.
+void check_ordered(const Config& config, int ranks) {
+  const ParallelConfig& parallel = config.parallel;
+  if (parallel.reduction != "ordered") return;
+  if (config.device == "cuda") {
+    refuse(config, "parallel.reduction",
+           "ordered is not available on cuda yet; use device: cpu, or parallel.reduction: fast");
+  }
+  if (parallel.wire != "f32") {
+    refuse(config, "parallel.wire",
+           "{} rounds gradients on their way, which parallel.reduction: ordered excludes; expected "
+           "f32",
+           parallel.wire);
+  }
+  if (parallel.shard_group == "node") {
+    refuse(config, "parallel.shard_group",
+           "node is not available with parallel.reduction: ordered; expected job, or use "
+           "parallel.reduction: fast");
+  }
+  const bool each_micro = parallel.shard == "gradients" || parallel.shard == "parameters";
+  if (each_micro && !std::has_single_bit(static_cast<unsigned>(ranks))) {
+    const int below = static_cast<int>(std::bit_floor(static_cast<unsigned>(ranks)));
+    const int above = 2 * below;
+    refuse(config, "parallel.shard",
+           "{} with parallel.reduction: ordered needs a power of two of ranks, and there are {}; "
+           "the nearest are {}, or use parallel.shard: optimizer",
+           parallel.shard, ranks, ranks - below < above - ranks ? below : above);
+  }
+}
+
 void check_train(const Config& config) {
   const TrainConfig& train = config.train;
   if (train.steps == 0 && train.tokens == 0 && train.epochs == 0 && train.wall_time == 0) {
@@ -221,6 +252,7 @@ void validate(const Config& config, int ranks) {
     check_mlp(config);
   }
   check_batch(config, ranks);
+  check_ordered(config, ranks);
   check_train(config);
   check_schedule(config, ranks);
   check_start(config);

@@ -11,6 +11,7 @@
 #include "runtime/train/agreed_algorithms.hpp"
 #include "runtime/train/evaluation.hpp"
 #include "runtime/train/fault.hpp"
+#include "runtime/train/fingerprint.hpp"
 #include "runtime/train/progress.hpp"
 #include "runtime/train/schedule.hpp"
 #include "runtime/train/signals.hpp"
@@ -53,8 +54,10 @@ class Trainer {
   ExitCode run() {
     start();
     progress_.show_start(engine_, parts_.data);
-    const SampleAssignment assignment{rank(), parts_.exchange.size(), config_.batch.micro,
-                                      plan_.accumulation};
+    const bool strided = ordered() && engine_.parallel().reduces_each_micro();
+    const SampleAssignment assignment{
+        rank(), parts_.exchange.size(), config_.batch.micro, plan_.accumulation,
+        strided ? MicroAssignment::kStrided : MicroAssignment::kConsecutive};
     const std::unique_ptr<TrainingFeed> feed = parts_.data.train(assignment, state_.step);
     ExitCode code = ExitCode::kDone;
     while (plan_.steps == 0 || state_.step < plan_.steps) {
@@ -76,6 +79,7 @@ class Trainer {
   int rank() const { return parts_.exchange.rank(); }
   bool due(std::int64_t every) const { return every > 0 && state_.step % every == 0; }
 
+  bool ordered() const { return config_.parallel.reduction == "ordered"; }
   bool on_gpu() const { return parts_.device.kind() == DeviceKind::kCuda; }
 
   /// Prepares the engine's programs.
@@ -96,11 +100,10 @@ class Trainer {
     state_.tokenizer = parts_.data.description().tokenizer;
     state_.columns = parts_.data.description().columns;
     state_.config = render_yaml(config_);
-    state_.fingerprint =
-        fmt::format("{}; micro batch {}; threads any", parts_.environment.isa, config_.batch.micro);
-    if (on_gpu()) {
-      state_.fingerprint += "; algorithms " + matrix_algorithms().used_checksum();
-    }
+    state_.fingerprint = agreed_fingerprint(
+        numerics_fingerprint(config_, parts_.environment,
+                             on_gpu() ? matrix_algorithms().used_checksum() : ""),
+        ordered(), parts_.exchange);
   }
 
   StateView state_view(bool weights_only) {
@@ -172,9 +175,11 @@ class Trainer {
       }
       if (rank() == 0) {
         parts_.log.warning(
-            "resuming with another {}: '{}', before '{}'; results may differ in "
-            "their last bits",
-            difference.what, difference.now, difference.saved);
+            "resuming with {} '{}', which was '{}' when the checkpoint was saved: {}",
+            difference.what, difference.now, difference.saved,
+            ordered() ? "from here on the bits are not those that the run would have had, although "
+                        "parallel.reduction is ordered"
+                      : "results may differ in their last bits");
       }
     }
     load_state(checkpoint, state_view(false));
@@ -318,6 +323,11 @@ class Trainer {
 }  // namespace
 
 ExitCode train(const Config& config, const TrainerParts& parts) {
+  if (config.parallel.reduction == "ordered" && parts.device.kind() == DeviceKind::kCuda) {
+    fail(ExitCode::kConfiguration,
+         "parallel.reduction: ordered is not available on cuda yet, and device: auto found GPUs; "
+         "use device: cpu, or parallel.reduction: fast");
+  }
   return Trainer(config, parts).run();
 }
 

@@ -170,7 +170,7 @@ class OnGpus(Prepared):
             self.train(2, run, first, "train.steps=2")
             out = self.train(2, run, second)
             self.assertIn("at step 2", out)
-            self.assertIn("another the numerics fingerprint", out)
+            self.assertIn("resuming with the numerics fingerprint", out)
             self.expect_close(rows(run, "loss"), rows("whole", "loss"), 2e-5)
         # Bits survive the way through a file and device memory.
         self.train(1, "all-cuda", "cuda")

@@ -57,6 +57,37 @@ TEST(Validate, GlobalBatchIsAMultipleOfMicroTimesRanks) {
   EXPECT_THAT(refusal({"batch.global=24"}, 4), HasSubstr("16"));
 }
 
+TEST(Validate, AnOrderedReductionTakesNothingThatRanksOrTheWireDecide) {
+  const std::string ordered = "parallel.reduction=ordered";
+  for (const int ranks : {1, 2, 3, 6, 8}) {
+    EXPECT_EQ(refusal({ordered, "batch.global=96", "train.precision=bf16"}, ranks), "accepted");
+  }
+  EXPECT_EQ(
+      refusal({ordered, "device=cuda"}),
+      "command line: parallel.reduction=ordered: parallel.reduction: ordered is not available "
+      "on cuda yet; use device: cpu, or parallel.reduction: fast");
+  EXPECT_THAT(refusal({ordered, "batch.global=20"}, 3), HasSubstr("the nearest one is 24"));
+  EXPECT_EQ(refusal({ordered, "parallel.wire=bf16"}),
+            "command line: parallel.wire=bf16: parallel.wire: bf16 rounds gradients on their way, "
+            "which parallel.reduction: ordered excludes; expected f32");
+}
+
+TEST(Validate, StepsThatAreReducedAtOnceNeedAPowerOfTwoOfRanksToBeOrdered) {
+  const auto with = [](const char* shard, int ranks) {
+    return refusal({"parallel.reduction=ordered", fmt::format("parallel.shard={}", shard),
+                    fmt::format("batch.global={}", 12 * ranks)},
+                   ranks);
+  };
+  for (const char* shard : {"gradients", "parameters"}) {
+    for (const int ranks : {1, 2, 4, 8}) EXPECT_EQ(with(shard, ranks), "accepted");
+    for (const int ranks : {3, 5}) EXPECT_THAT(with(shard, ranks), HasSubstr("nearest are"));
+  }
+  EXPECT_THAT(with("gradients", 7),
+              HasSubstr("the nearest are 8, or use parallel.shard: optimizer"));
+  EXPECT_THAT(with("parameters", 5), HasSubstr("the nearest are 4"));
+  for (const int ranks : {3, 5, 6, 7}) EXPECT_EQ(with("optimizer", ranks), "accepted");
+}
+
 TEST(Validate, KeysOfTheOtherModelKindAreRefused) {
   EXPECT_EQ(refusal({"model.kind=mlp", "model.layers=3"}),
             "command line: model.layers=3: model.layers means nothing where model.kind is mlp; "
