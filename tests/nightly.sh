@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # What CI has no time for: every test under AddressSanitizer with UBSan and under ThreadSanitizer,
-# the examples in full, and each fuzzer for an hour.
+# the examples in full, the whole table of ordered reductions, ranks that are killed, stopped and
+# confused at random points, and each fuzzer for an hour.
 #
-#   tests/nightly.sh [PART ...]   parts: asan tsan examples fuzz; default: all of them
+#   tests/nightly.sh [PART ...]   parts: asan tsan examples identity faults fuzz; default: all
 #
-# FUZZ_SECONDS (default 3600) is the time of each fuzzer. Inputs it finds are kept in
-# build/fuzz/found and are the start of the next night.
+# FAULT_ROUNDS (default 50) is the number of random faults, FAULT_SEED what they follow from.
+# FUZZ_SECONDS (default 3600) is the time of each fuzzer. Inputs it finds are kept in build/fuzz/found
+# and are the start of the next night.
 set -euo pipefail
 
 # shellcheck source=tests/parts.sh
@@ -13,12 +15,15 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/parts.sh"
 cd "$root"
 
 parts=("$@")
-((${#parts[@]})) || parts=(asan tsan examples fuzz)
+((${#parts[@]})) || parts=(asan tsan examples identity faults fuzz)
 for name in "${parts[@]}"; do
   case "$name" in
-    asan | tsan | examples | fuzz) ;;
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 0 ;;
-    *) echo "nightly.sh: no part '$name'; parts: asan tsan examples fuzz" >&2 && exit 64 ;;
+    asan | tsan | examples | identity | faults | fuzz) ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 0 ;;
+    *)
+      echo "nightly.sh: no part '$name'; parts: asan tsan examples identity faults fuzz" >&2
+      exit 64
+      ;;
   esac
 done
 "$root/examples/install-packages.sh" --tests
@@ -37,6 +42,15 @@ all_tsan() {
     --timeout 1800 --output-on-failure | tail -80
 }
 
+random_faults() {
+  configure release
+  build release --target ingot
+  local options=(--rounds "${FAULT_ROUNDS:-50}")
+  [[ -z ${FAULT_SEED:-} ]] || options+=(--seed "$FAULT_SEED")
+  "$root/tests/cluster/random_faults.py" "$work/build/release/ingot" "$(command -v mpirun)" \
+    "${options[@]}"
+}
+
 all_examples() {
   build_release
   export INGOT_BINARY=$work/build/release/ingot
@@ -45,11 +59,18 @@ all_examples() {
   "$root/examples/custom-op/run.sh"
 }
 
+all_identity() {
+  build_release
+  /usr/bin/python3 tests/launcher/identity_test.py "$work/build/release/ingot" mpirun --full
+}
+
 for name in "${parts[@]}"; do
   case "$name" in
     asan) part "everything under asan" 60 all_asan ;;
     tsan) part "everything under tsan" 60 all_tsan ;;
     examples) part "examples in full" 20 all_examples ;;
+    faults) part "random faults" 30 random_faults ;;
+    identity) part "ordered reductions" 30 all_identity ;;
     fuzz)
       part "fuzz build" 5 build_fuzzers
       part "fuzz" 300 run_fuzzers "${FUZZ_SECONDS:-3600}"
