@@ -53,8 +53,8 @@ for name in "${parts[@]}"; do
       ;;
     tsan)
       part "tsan" 6 tsan \
-        'test_device\|communicator_mpi_test' \
-        '^device\.|communicator_mpi_test\.(mpi|shm|2_nodes)\.[23]_ranks'
+        'test_device\|test_collectives\|communicator_mpi_test' \
+        '^device\.|^collectives\.|communicator_mpi_test\.(mpi|shm|2_nodes)\.[23]_ranks'
       ;;
     fuzz)
       part "fuzz build" 4 build_fuzzers

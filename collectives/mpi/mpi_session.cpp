@@ -141,7 +141,13 @@ MpiSession::MpiSession(double timeout_seconds) : state_(std::make_unique<State>(
       *state.progress, mpi::Group{.world_ranks = state.world_ranks, .rank = state.rank});
 
   const std::string mine = fmt::format("{}, {}", kProtocol, state.library);
-  const std::vector<std::string> all = state.control->all_gather_bytes(mine);
+  std::vector<std::string> all;
+  try {
+    all = state.control->all_gather_bytes(mine);
+  } catch (...) {
+    state.finalize = false;  // a rank does not come, to the end of MPI neither
+    throw;
+  }
   for (std::size_t other = 0; other < all.size(); ++other) {
     if (all[other] == all[0]) continue;
     fail(ExitCode::kEnvironment,

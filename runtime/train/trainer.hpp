@@ -26,7 +26,7 @@ struct TrainerParts {
   Environment environment;
   /// FLOP/s of one rank's matrix peak in the run's precision; 0: not measured.
   double matrix_peak = 0;
-  int node_ranks = 1;  ///< on every node; 0: nodes differ
+  int node_ranks = 1;            ///< on every node; 0: nodes differ
   FlightLog* flights = nullptr;  ///< is told the step and what the rank is busy with
   int termination = -1;          ///< descriptor that SIGTERM writes to; see SignalRequests
 };
