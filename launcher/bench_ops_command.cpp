@@ -15,6 +15,7 @@
 #include "ops/base/units.hpp"
 #include "runtime/metrics/table.hpp"
 #include "runtime/metrics/tuning.hpp"
+#include "runtime/train/agreed_algorithms.hpp"
 
 namespace ingot {
 namespace {
@@ -132,6 +133,11 @@ int run_bench_ops(const BenchOpsOptions& options) {
   const DeviceChoice choice = choose(options.device);
   const std::unique_ptr<Device> opened = open_device(choice, registry, threads, 1);
   Device& device = *opened;
+  if (choice.cuda) {
+    // Products are measured as runs compute them.
+    Logger log(0);
+    load_algorithms(matrix_algorithms(), options.tuning, log);
+  }
   const Workload work = workload_of(options.shape, device.kind());
   MachineFigures machine = machine_of(choice, threads);
   machine.matrix_f32 =
@@ -179,7 +185,8 @@ void declare_bench_ops(CLI::App& app, Action& action) {
   app.add_option("--op", options->ops, "Measure these ops only")->delimiter(',');
   app.add_flag("--json", options->json, "Print JSON instead of a table");
   app.add_option("--tuning", options->tuning,
-                 "File to write; default: $XDG_CACHE_HOME/ingot/tuning.yaml");
+                 "File to read algorithms from and to write; default: "
+                 "$XDG_CACHE_HOME/ingot/tuning.yaml");
   app.add_flag_callback(
       "--no-write", [options] { options->write = false; }, "Leave the tuning file alone");
   app.callback([options, &action] { action = [options] { return run_bench_ops(*options); }; });

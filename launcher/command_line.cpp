@@ -20,6 +20,8 @@ constexpr const char* kDescription =
 
 constexpr CommandEntry kCommands[] = {
     {"train", "Train the model that a YAML file describes", declare_train},
+    {"plan", "Tell what a job needs before it runs: memory, traffic and work of a rank",
+     declare_plan},
     {"generate", "Write text with a trained gpt", declare_generate},
     {"evaluate", "Measure a trained model on a data set", declare_evaluate},
     {"data import", "Make a data set of text, JSON lines, CSV or token files", declare_data_import},

@@ -63,6 +63,18 @@ struct ConfigCommand {
   int ranks = 1;
 };
 
+struct PlanOptions {
+  std::string config;
+  std::vector<std::string> overrides;
+  int ranks = 1;
+  int ranks_per_node = 0;  ///< 0: all on one node
+  std::string memory;      ///< of a rank, "80GiB"; empty: what is free here
+  std::string device;      ///< empty: the configuration's
+  bool json = false;
+  bool programs = false;
+  bool allow_plugins = false;
+};
+
 struct BenchOpsOptions {
   std::string device = "auto";
   std::string shape = "auto";
@@ -89,3 +101,4 @@ int run_config_reference();
 int run_bench_ops(const BenchOpsOptions& options);
 
 }  // namespace ingot
+int run_plan(const PlanOptions& options);

@@ -61,7 +61,8 @@ int run_evaluate(const EvaluateOptions& options) {
     job.open(config, options.allow_plugins);
     const auto prepare = [&](const auto& work) {
       if (!job.choice().cuda) return work();
-      prepare_with_agreed_algorithms(matrix_algorithms(), {}, job.exchange(), job.log(), work);
+      prepare_with_agreed_algorithms(matrix_algorithms(), {config.tuning}, job.exchange(),
+                                     job.log(), work);
     };
     Engine engine({config, checkpoint->training().model_data, 1, false, prepare}, job.registry(),
                   job.device(), nullptr);

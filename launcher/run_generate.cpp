@@ -5,9 +5,9 @@
 #include <iterator>
 
 #include "launcher/commands.hpp"
+#include "launcher/fill_registry.hpp"
 #include "launcher/job.hpp"
 #include "launcher/loaded_model.hpp"
-#include "ops/plugin.hpp"
 #include "runtime/data/tokenizer/tokenizer.hpp"
 #include "runtime/generate/generator.hpp"
 #include "runtime/generate/sampling.hpp"
@@ -77,12 +77,7 @@ ExitCode generate(const GenerateOptions& options) {
   const auto tokenizer = restore_tokenizer(checkpoint.training().tokenizer, checkpoint.path);
 
   Registry registry;
-  register_ops(registry);
-  if (!config.plugins.empty() && !options.allow_plugins) {
-    fail(ExitCode::kUsage, "the model uses plugins: add --allow-plugins to load {}",
-         config.plugins.front());
-  }
-  for (const std::string& plugin : config.plugins) load_plugin(plugin, registry);
+  fill_registry(registry, config, options.allow_plugins);
   const DeviceChoice choice = choose_device(config, {.host = "this machine", .all_gather = {}});
   for (const std::string& warning : choice.warnings) std::fprintf(stderr, "%s\n", warning.c_str());
   const std::unique_ptr<Device> device =
@@ -90,7 +85,7 @@ ExitCode generate(const GenerateOptions& options) {
   const DType type = config.train.precision == "bf16" ? DType::kBf16 : DType::kF32;
   if (choice.cuda) {
     Logger log(0);
-    load_algorithms(matrix_algorithms(), "", log);
+    load_algorithms(matrix_algorithms(), config.tuning, log);
   }
   Generator generator(config.model, checkpoint.training().model_data, type, registry, *device);
   load_weights(checkpoint, generator.store(), options.average);

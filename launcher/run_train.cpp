@@ -6,9 +6,32 @@
 #include "runtime/config/load.hpp"
 #include "runtime/config/validate.hpp"
 #include "runtime/metrics/tuning.hpp"
+#include "runtime/train/micro_batch.hpp"
 #include "runtime/train/trainer.hpp"
 
 namespace ingot {
+
+namespace {
+
+/// Replaces batch.micro: auto. Collective.
+void settle_micro_batch(Job& job, Config& config, const RunData& data,
+                        const RunDirectory& directory) {
+  MpiSession& session = job.session();
+  const std::int64_t free = free_bytes(job.device(), session.local_size());
+  MicroBounds bounds{config.batch.memory, directory.checkpoints()};
+  if (bounds.available == 0 && free != kUnknownBytes) {
+    bounds.available = static_cast<std::int64_t>(kPlannedShare * static_cast<double>(free));
+  }
+  const RankPlace place{session.size(), session.rank(), session.local_size()};
+  const std::string line = choose_micro_batch(
+      config, {config, data.description().model, job.registry(), job.device(), place}, bounds,
+      job.exchange());
+  // What was prepared on the way has other sizes: its algorithms are not this run's.
+  if (job.choice().cuda) matrix_algorithms().clear();
+  if (session.rank() == 0) job.log().info("{}", line);
+}
+
+}  // namespace
 
 int run_train(const TrainOptions& options) {
   Job job;
@@ -28,6 +51,7 @@ int run_train(const TrainOptions& options) {
       job.log().open_file(directory->logs(), access);
       job.write_flight_records_to(directory->flight(), access);
     });
+    if (config.batch.micro == kAutoMicro) settle_micro_batch(job, config, *data, *directory);
     Environment environment = job.environment();
     environment.command_line = options.command_line;
     job.together([&] {

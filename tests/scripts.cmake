@@ -77,3 +77,11 @@ if(TARGET ingot)
     set_tests_properties(golden.quickstart PROPERTIES LABELS "mpi" TIMEOUT 300 PROCESSORS 2)
   endif()
 endif()
+
+# Plans, and the example of one in the README.
+if(DEBIAN_PYTHON AND TARGET ingot)
+  add_test(NAME launcher.plan COMMAND ${DEBIAN_PYTHON}
+    ${PROJECT_SOURCE_DIR}/tests/launcher/plan_test.py $<TARGET_FILE:ingot> ${MPIEXEC_EXECUTABLE}
+    ${PROJECT_SOURCE_DIR})
+  set_tests_properties(launcher.plan PROPERTIES LABELS "mpi" TIMEOUT 600 PROCESSORS 2)
+endif()

@@ -69,9 +69,13 @@ struct ModelConfig {
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
+/// BatchConfig::micro that is still to be chosen: `auto`.
+constexpr std::int64_t kAutoMicro = 0;
+
 struct BatchConfig {
-  std::int64_t micro = 4;   ///< sequences or rows per rank and forward pass
+  std::int64_t micro = 4;   ///< sequences or rows per rank and forward pass; kAutoMicro
   std::int64_t global = 0;  ///< per optimizer step over all ranks; 0: micro x ranks
+  std::int64_t memory = 0;  ///< bytes of a rank that `auto` may plan with; 0: 9/10 of what is free
 
   friend bool operator==(const BatchConfig&, const BatchConfig&) = default;
 };

@@ -122,10 +122,18 @@ Schema batch_schema() {
       "batch",
       "Sizes in sequences (gpt) or rows (mlp).",
       {integer("micro", &BatchConfig::micro, {.least = 1, .most = 1 << 24},
-               "Per rank and forward pass."),
+               "Per rank and forward pass. auto: the largest that `memory` has room for, of the "
+               "divisors of `global` / ranks where `global` is given, else of the powers of two; "
+               "the run's folder records the number. A run that is resumed keeps its number where "
+               "that still divides and fits.")
+           .or_word("auto", kAutoMicro),
        integer("global", &BatchConfig::global, {.least = 0, .most = 1LL << 32},
                "Per optimizer step over all ranks, a multiple of `micro` x ranks; what does not "
-               "fit into one pass is accumulated. 0: `micro` x ranks.")}};
+               "fit into one pass is accumulated. 0: `micro` x ranks."),
+       bytes("memory", &BatchConfig::memory, {.least = 0, .most = 1LL << 50},
+             "Memory of a rank that `micro: auto` may fill, as `ingot plan` counts it. 0: nine "
+             "tenths of what is free when the job starts; on the CPU, the rank's share of that.")
+           .only_with("batch.micro", {"auto"})}};
 }
 
 Schema train_schema() {

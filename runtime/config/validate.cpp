@@ -121,7 +121,24 @@ void check_mlp(const Config& config) {
   }
 }
 
+/// With a micro batch that is still to be chosen, each rank needs whole samples of a step.
+void check_auto_batch(const Config& config, int ranks) {
+  const std::int64_t global = config.batch.global;
+  if (config.parallel.reduction == "ordered") {
+    refuse(config, "batch.micro",
+           "auto would let the memory of the machine decide over bits, which parallel.reduction: "
+           "ordered keeps from it; write the number that `ingot plan` finds, or use "
+           "parallel.reduction: fast");
+  }
+  if (global % ranks == 0) return;
+  const std::int64_t below = std::max<std::int64_t>(global / ranks, 1) * ranks;
+  const std::int64_t above = (global / ranks + 1) * ranks;
+  refuse(config, "batch.global", "{} is not a multiple of the {} ranks; the nearest one is {}",
+         global, ranks, global - below <= above - global ? below : above);
+}
+
 void check_batch(const Config& config, int ranks) {
+  if (config.batch.micro == kAutoMicro) return check_auto_batch(config, ranks);
   const std::int64_t one_pass = config.batch.micro * ranks;
   const std::int64_t global = config.batch.global;
   if (global % one_pass == 0) return;
@@ -227,14 +244,16 @@ std::int64_t global_batch(const Config& config, int ranks) {
 }
 
 std::int64_t accumulation_steps(const Config& config, int ranks) {
+  ensure(config.batch.micro != kAutoMicro, "a micro batch that was chosen");
   return global_batch(config, ranks) / (config.batch.micro * ranks);
 }
 
 std::int64_t schedule_steps(const Config& config, int ranks) {
   if (config.schedule.steps > 0) return config.schedule.steps;
   std::int64_t steps = config.train.steps;
-  if (config.train.tokens > 0) {
-    const std::int64_t per_step = global_batch(config, ranks) * config.model.context;
+  const std::int64_t batch = global_batch(config, ranks);
+  if (config.train.tokens > 0 && batch > 0) {
+    const std::int64_t per_step = batch * config.model.context;
     const std::int64_t by_tokens = (config.train.tokens + per_step - 1) / per_step;
     steps = steps == 0 ? by_tokens : std::min(steps, by_tokens);
   }

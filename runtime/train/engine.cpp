@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "runtime/program/update.hpp"
+#include "runtime/train/micro_batch.hpp"
 
 namespace ingot {
 

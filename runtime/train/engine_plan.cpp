@@ -141,29 +141,6 @@ void plan_micros(EnginePlan& plan, Graph graph, Device& device) {
   }
 }
 
-constexpr double kMebibyte = 1 << 20;
-
-std::int64_t bytes_of(const EnginePlan& plan, const EngineOptions& options) {
-  std::int64_t total = 0;
-  for (const auto& [name, bytes] : memory_table(plan, options)) total += bytes;
-  return total;
-}
-
-/// The largest micro batch below the one asked for whose plan takes at most `available` bytes; 0 if
-/// there is none.
-std::int64_t largest_that_fits(EngineOptions options, const Registry& registry, Device& device,
-                               const ParallelPlan& parallel, std::int64_t available) {
-  std::int64_t fits = 0;
-  std::int64_t too_large = options.config.batch.micro;
-  while (too_large - fits > 1) {
-    const std::int64_t middle = fits + (too_large - fits) / 2;
-    options.config.batch.micro = middle;
-    const EnginePlan plan = plan_engine(options, registry, device, parallel);
-    (bytes_of(plan, options) <= available ? fits : too_large) = middle;
-  }
-  return fits;
-}
-
 }  // namespace
 
 EnginePlan plan_engine(const EngineOptions& options, const Registry& registry, Device& device,
@@ -235,28 +212,6 @@ std::vector<std::pair<std::string, std::int64_t>> memory_table(const EnginePlan&
   }
   rows.emplace_back("arena", arena);
   return rows;
-}
-
-void require_memory(const EnginePlan& plan, const EngineOptions& options, const Registry& registry,
-                    Device& device) {
-  const std::int64_t available = device.available_bytes();
-  const std::int64_t needed = bytes_of(plan, options);
-  if (needed <= available) return;
-  std::string rows;
-  for (const auto& [name, bytes] : memory_table(plan, options)) {
-    rows += fmt::format("\n  {:<16}{:>12.1f} MiB", name, static_cast<double>(bytes) / kMebibyte);
-  }
-  const std::int64_t micro = options.config.batch.micro;
-  const std::int64_t fits = largest_that_fits(options, registry, device, plan.parallel, available);
-  const std::string advice =
-      fits > 0 ? fmt::format("The largest batch.micro that fits is {}", fits)
-               : "Not even batch.micro 1 fits: use a smaller model, train.precision: bf16, or for "
-                 "gpt model.recompute: layer";
-  fail(ExitCode::kGpu,
-       "{}: out of memory: with batch.micro {} this run takes {:.1f} MiB, and {:.1f} MiB are free. "
-       "{}.{}",
-       device.description(), micro, static_cast<double>(needed) / kMebibyte,
-       static_cast<double>(available) / kMebibyte, advice, rows);
 }
 
 }  // namespace ingot

@@ -1,5 +1,5 @@
 // The programs of an engine before any memory is taken: what they are, and what memory they will
-// need, so that a job that does not fit is refused with what would.
+// need.
 #pragma once
 
 #include <cstdint>
@@ -57,10 +57,5 @@ std::vector<std::pair<std::string, TensorType>> engine_buffers(const EnginePlan&
 /// and workspaces are "arena".
 std::vector<std::pair<std::string, std::int64_t>> memory_table(const EnginePlan& plan,
                                                                const EngineOptions& options);
-
-/// Throws Error(kGpu) with the table and the largest micro batch that fits, where the device has
-/// less memory left than the plan takes.
-void require_memory(const EnginePlan& plan, const EngineOptions& options, const Registry& registry,
-                    Device& device);
 
 }  // namespace ingot

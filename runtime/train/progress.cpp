@@ -4,6 +4,7 @@
 
 #include "ops/base/units.hpp"
 #include "runtime/metrics/table.hpp"
+#include "runtime/program/estimate.hpp"
 
 namespace ingot {
 
@@ -50,11 +51,14 @@ void Progress::show_start(const Engine& engine, const RunData& data) {
                                       : "until " + format_duration(config_.train.wall_time)});
   table.add({"optimizer", fmt::format("{}, learning rate {:g}, {}", config_.optimizer.kind,
                                       config_.optimizer.learning_rate, config_.schedule.kind)});
-  std::int64_t bytes = 0;
-  for (const auto& [name, size] : engine.memory().table()) bytes += size;
-  table.add(
-      {"memory per rank", fmt::format("{} (arena {})", approximate_bytes(double(bytes)),
-                                      approximate_bytes(double(engine.memory().arena_bytes())))});
+  const MemoryTable memory = engine.memory().table();
+  table.add({"memory per rank", approximate_bytes(static_cast<double>(total_bytes(memory)))});
+  std::vector<ProgramRuns> programs;
+  for (const Program* program : engine.programs()) programs.push_back({program, 0});
+  for (const MemoryUse& use : memory_by_kind(memory, programs, engine.parallel().slots)) {
+    table.add({fmt::format("  {}", name_of(use.kind)),
+               approximate_bytes(static_cast<double>(use.bytes))});
+  }
   table.add(
       {"matrix work", fmt::format("{} FLOP per step and rank", approximate_count(matrix_flops_))});
   console_->print(table.render());

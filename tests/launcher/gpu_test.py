@@ -252,14 +252,14 @@ class Refusals(Prepared):
 
     def test_out_of_memory(self):
         small = "devices: [{count: 1, memory: 24 MiB}]\n"
-        out = self.refuse(GPU_ERROR, "out of memory", small, "batch.micro=64", "batch.global=64")
-        self.assertRegex(out, r"\n  arena +\d+\.\d MiB")
+        out = self.refuse(GPU_ERROR, "out of memory", small, "batch.micro=64", "batch.global=0")
+        self.assertRegex(out, r"\n  activations +\S+ MiB")
         fits = int(re.search(r"largest batch\.micro that fits is (\d+)", out).group(1))
         self.assertGreater(fits, 0)
-        self.train(1, "fits", "cuda", f"batch.micro={fits}", f"batch.global={fits}",
+        self.train(1, "fits", "cuda", f"batch.micro={fits}", "batch.global=0",
                    "train.steps=1", **machine("small", small))
         self.refuse(GPU_ERROR, "out of memory", small, f"batch.micro={fits + 1}",
-                    f"batch.global={fits + 1}")
+                    "batch.global=0")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,19 @@ TEST(Validate, HeadsDivideTheWidth) {
   EXPECT_THAT(refusal({"model.width=18", "model.positions=rope"}), HasSubstr("make it even"));
 }
 
+TEST(Validate, AMicroBatchThatIsChosenNeedsAShareOfTheGlobalBatch) {
+  EXPECT_EQ(refusal({"batch.micro=auto"}), "accepted");
+  EXPECT_EQ(refusal({"batch.micro=auto", "batch.memory=8GiB", "batch.global=10"}), "accepted");
+  EXPECT_EQ(refusal({"batch.micro=auto", "batch.global=10"}, 4),
+            "command line: batch.global=10: batch.global: 10 is not a multiple of the 4 ranks; the "
+            "nearest one is 8");
+  EXPECT_THAT(refusal({"batch.memory=8GiB"}), HasSubstr("means nothing where batch.micro is 4"));
+  EXPECT_EQ(
+      refusal({"batch.micro=auto", "train.tokens=1000", "train.steps=0", "schedule.warmup=100"}),
+      "accepted")
+      << "how many steps these tokens are is not known yet";
+}
+
 TEST(Validate, GlobalBatchIsAMultipleOfMicroTimesRanks) {
   EXPECT_EQ(refusal({"batch.global=17"}),
             "command line: batch.global=17: batch.global: 17 is not a multiple of batch.micro x "
@@ -70,6 +83,7 @@ TEST(Validate, AnOrderedReductionTakesNothingThatRanksOrTheWireDecide) {
   EXPECT_EQ(refusal({ordered, "parallel.wire=bf16"}),
             "command line: parallel.wire=bf16: parallel.wire: bf16 rounds gradients on their way, "
             "which parallel.reduction: ordered excludes; expected f32");
+  EXPECT_THAT(refusal({ordered, "batch.micro=auto"}), HasSubstr("parallel.reduction: fast"));
 }
 
 TEST(Validate, StepsThatAreReducedAtOnceNeedAPowerOfTwoOfRanksToBeOrdered) {

@@ -1,0 +1,172 @@
+#include "launcher/plan_report.hpp"
+
+#include <algorithm>
+
+#include "ops/base/units.hpp"
+#include "runtime/metrics/table.hpp"
+
+namespace ingot {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string approximate(std::int64_t bytes) {
+  return approximate_bytes(static_cast<double>(bytes));
+}
+
+std::string plural(std::int64_t count, const char* what) {
+  return fmt::format("{} {}{}", with_separators(count), what, count == 1 ? "" : "s");
+}
+
+std::string render_head(const PlanReport& report) {
+  Table table({{"plan"}, {report.config}});
+  table.add({"ranks", fmt::format("{} ({} per node)", report.ranks, report.ranks_per_node)});
+  table.add({"device", report.device});
+  table.add(
+      {"model", fmt::format("{}: {} in {}", report.model, plural(report.parameters, "parameter"),
+                            plural(report.buckets, "gradient bucket"))});
+  table.add({"batch", fmt::format("{} = {} micro x {} ranks x {} accumulated", report.global,
+                                  report.micro, report.ranks, report.accumulation)});
+  table.add({"parallel", report.parallel});
+  return table.render();
+}
+
+std::string render_memory(const RunEstimate& estimate) {
+  Table table({{"memory of a rank"}, {"bytes", true}, {"about", true}});
+  for (const MemoryUse& use : estimate.memory) {
+    table.add({std::string(name_of(use.kind)), with_separators(use.bytes), approximate(use.bytes)});
+  }
+  table.add_rule();
+  table.add({"total", with_separators(estimate.bytes()), approximate(estimate.bytes())});
+  return table.render();
+}
+
+std::int64_t sent_per_step(const std::vector<Traffic>& traffic) {
+  std::int64_t sent = 0;
+  for (const Traffic& one : traffic) sent += one.wire_bytes * one.per_step;
+  return sent;
+}
+
+std::string render_traffic(const RunEstimate& estimate) {
+  if (estimate.traffic.empty()) return "traffic of a step: none, there is one rank\n";
+  Table table({{"traffic of a step"},
+               {"of"},
+               {"ranks", true},
+               {"calls", true},
+               {"bytes of a call", true},
+               {"a rank sends", true}});
+  for (const Traffic& one : merged(estimate.traffic)) {
+    table.add({one.collective, one.label, fmt::format("{}", one.ranks),
+               with_separators(one.per_step), with_separators(one.bytes),
+               with_separators(one.wire_bytes * one.per_step)});
+  }
+  table.add_rule();
+  table.add({"total", "", "", "", "", with_separators(sent_per_step(estimate.traffic))});
+  return table.render();
+}
+
+std::string render_work(const StepWork& work) {
+  Table table({{"work of a step and rank"}, {"matrix FLOP", true}, {"other FLOP", true}});
+  const auto row = [&](const char* name, const Work& part) {
+    table.add({name, approximate_count(part.matrix), approximate_count(part.other)});
+  };
+  row("forward", work.forward);
+  if (work.recomputed != Work{}) row("recomputed forward", work.recomputed);
+  row("backward", work.backward);
+  row("update", work.update);
+  table.add_rule();
+  row("total", work.total());
+  return table.render();
+}
+
+std::string render_fit(const PlanReport& report) {
+  if (!report.fit) {
+    return "largest batch.micro: name the memory of a rank with --memory\n";
+  }
+  const MemoryFit& found = *report.fit;
+  const std::string memory = fmt::format("{} ({})", approximate(found.available), found.source);
+  if (found.fit.micro == 0) {
+    return fmt::format("largest batch.micro in {}: none, the smallest takes {}\n", memory,
+                       approximate(found.fit.bytes));
+  }
+  return fmt::format("largest batch.micro in {}: {}, which takes {}\n", memory, found.fit.micro,
+                     approximate(found.fit.bytes));
+}
+
+ordered_json work_json(const Work& work) {
+  return {{"matrix_flops", work.matrix}, {"other_flops", work.other}};
+}
+
+}  // namespace
+
+std::vector<Traffic> merged(const std::vector<Traffic>& traffic) {
+  std::vector<Traffic> rows;
+  for (const Traffic& one : traffic) {
+    const auto same = std::ranges::find_if(rows, [&](const Traffic& row) {
+      return row.collective == one.collective && row.label == one.label && row.bytes == one.bytes &&
+             row.ranks == one.ranks;
+    });
+    if (same == rows.end()) {
+      rows.push_back(one);
+    } else {
+      same->per_step += one.per_step;
+    }
+  }
+  return rows;
+}
+
+std::string render_plan(const PlanReport& report) {
+  std::string text = render_head(report) + "\n" + render_memory(report.estimate) + "\n" +
+                     render_traffic(report.estimate) + "\n" + render_work(report.estimate.work) +
+                     "\n" + render_fit(report);
+  if (!report.note.empty()) text += fmt::format("note: {}\n", report.note);
+  return text;
+}
+
+ordered_json plan_json(const PlanReport& report) {
+  const RunEstimate& estimate = report.estimate;
+  ordered_json kinds = ordered_json::object();
+  for (const MemoryUse& use : estimate.memory) kinds[std::string(name_of(use.kind))] = use.bytes;
+  ordered_json buffers = ordered_json::object();
+  for (const auto& [name, bytes] : estimate.buffers) buffers[name] = bytes;
+  ordered_json traffic = ordered_json::array();
+  for (const Traffic& one : estimate.traffic) {
+    traffic.push_back({{"program", one.program},
+                       {"collective", one.collective},
+                       {"label", one.label},
+                       {"bucket", one.bucket},
+                       {"ranks", one.ranks},
+                       {"calls", one.per_step},
+                       {"bytes", one.bytes},
+                       {"wire_bytes", one.wire_bytes}});
+  }
+  ordered_json json = {
+      {"config", report.config},
+      {"ranks", report.ranks},
+      {"ranks_per_node", report.ranks_per_node},
+      {"device", report.device},
+      {"note", report.note},
+      {"parameters", report.parameters},
+      {"buckets", report.buckets},
+      {"batch",
+       {{"micro", report.micro}, {"global", report.global}, {"accumulation", report.accumulation}}},
+      {"memory",
+       {{"total", estimate.bytes()}, {"kinds", std::move(kinds)}, {"buffers", std::move(buffers)}}},
+      {"traffic", std::move(traffic)},
+      {"sent_per_step", sent_per_step(estimate.traffic)},
+      {"work",
+       {{"forward", work_json(estimate.work.forward)},
+        {"recomputed", work_json(estimate.work.recomputed)},
+        {"backward", work_json(estimate.work.backward)},
+        {"update", work_json(estimate.work.update)}}}};
+  if (report.fit) {
+    json["largest_micro"] = {{"micro", report.fit->fit.micro},
+                             {"bytes", report.fit->fit.bytes},
+                             {"available", report.fit->available},
+                             {"source", report.fit->source}};
+  }
+  return json;
+}
+
+}  // namespace ingot

@@ -1,0 +1,41 @@
+#include "runtime/train/run_estimate.hpp"
+
+#include <algorithm>
+
+#include "runtime/config/validate.hpp"
+
+namespace ingot {
+
+std::vector<ProgramRuns> step_programs(const EnginePlan& plan) {
+  std::vector<ProgramRuns> programs;
+  for (std::size_t micro = 0; micro < plan.micros.size(); ++micro) {
+    programs.push_back(
+        {&plan.micros[micro].program, std::ranges::count(plan.micro_of_batch, micro)});
+  }
+  if (plan.update) programs.push_back({&plan.update->program, 1});
+  if (plan.evaluate) programs.push_back({&plan.evaluate->program, 0});
+  return programs;
+}
+
+RunEstimate estimate_run(const EnginePlan& plan, const EngineOptions& options) {
+  const std::vector<ProgramRuns> programs = step_programs(plan);
+  RunEstimate estimate;
+  estimate.buffers = memory_table(plan, options);
+  estimate.memory = memory_by_kind(estimate.buffers, programs, plan.parallel.slots);
+  estimate.traffic = step_traffic(programs, plan.parallel);
+  estimate.work = step_work(programs);
+  return estimate;
+}
+
+PlannedRun plan_run(const PlanInputs& inputs) {
+  PlannedRun run;
+  run.options.config = inputs.config;
+  run.options.data = inputs.data;
+  run.options.micro_batches = accumulation_steps(inputs.config, inputs.place.ranks);
+  run.options.node_ranks = inputs.place.node_ranks;
+  run.plan = plan_engine(run.options, inputs.registry, inputs.device,
+                         plan_parallel(inputs.config, inputs.place, run.options.micro_batches));
+  return run;
+}
+
+}  // namespace ingot
