@@ -98,7 +98,7 @@ int run_train_tokenizer(const TrainTokenizerCommand& command);
 int run_config_check(const ConfigCommand& command);
 int run_config_show(const ConfigCommand& command);
 int run_config_reference();
+int run_plan(const PlanOptions& options);
 int run_bench_ops(const BenchOpsOptions& options);
 
 }  // namespace ingot
-int run_plan(const PlanOptions& options);

@@ -51,7 +51,9 @@ TEST_F(Plans, HoldToTheByteWhatEnginesThenHold) {
     test::OneRank rank(wanted.config, wanted.data, wanted.micro_batches, 2);
     EXPECT_EQ(planned.buffers, rank.engine->memory().table());
     EXPECT_EQ(sum_of(planned.memory), planned.bytes()) << "kinds lose no byte";
-    EXPECT_EQ(planned.bytes(), rank.device.allocated_bytes()) << "there is nothing else";
+    if (device_.host_visible()) {
+      EXPECT_EQ(planned.bytes(), rank.device.allocated_bytes()) << "there is nothing else";
+    }
     EXPECT_EQ(planned.work.total().matrix, rank.engine->matrix_flops_per_step());
   }
 }
