@@ -3,11 +3,12 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstdio>
+#include <cstdlib>
 #include <dnnl.hpp>
 #include <thread>
 
+#include "collectives/choose.hpp"
 #include "collectives/mpi/call_check.hpp"
 #include "collectives/mpi/control_channel.hpp"
 #include "launcher/parent_death.hpp"
@@ -169,7 +170,8 @@ void Job::open(const Config& config, bool allow_plugins) {
   });
   open_device(config);
   if (session_.size() > 1) {
-    communicator_ = create_mpi_communicator(session_);
+    communicator_ =
+        create_communicator(session_, config.collectives.transport, device_->kind(), threads_);
     communicator_->watch(flights_, "all");
     if (config.collectives.check) communicator_->check_calls(create_call_check(session_));
   }

@@ -237,10 +237,11 @@ Schema parallel_schema() {
 Schema collectives_schema() {
   return {"collectives",
           "How ranks exchange gradients.",
-          {choice("transport", &CollectivesConfig::transport, {"auto", "mpi"},
-                  "auto takes the fastest there is. mpi moves host memory; memory of GPUs goes "
-                  "through it.")
-               .reserve({"nccl", "shm", "hierarchical"}),
+          {choice("transport", &CollectivesConfig::transport, {"auto", "mpi", "shm", "hierarchical"},
+                  "auto takes the fastest that reaches all ranks. shm: the ranks of one node read "
+                  "each other's memory. hierarchical: that inside of nodes, and mpi between them. "
+                  "mpi moves host memory; memory of GPUs goes through it.")
+               .reserve({"nccl"}),
            duration("timeout", &CollectivesConfig::timeout, {.least = 0, .most = 30 * 86400.0},
                     "How long ranks wait inside a collective, or for each other when saving, "
                     "without anything moving. After that the job ends with exit code 75 and says "
