@@ -65,7 +65,7 @@ OrderedReduction::~OrderedReduction() = default;
 std::int64_t OrderedReduction::scratch_bytes(const ReductionTree& tree, int node_ranks,
                                              std::int64_t count) {
   const int ranks = tree.ranks();
-  if (ranks == 1) return 0;
+  if (ranks == 1 || (ranks == 2 && tree.partials() == 1)) return 0;
   if (!tree.nodes_are_subtrees(node_ranks)) {
     const std::int64_t blocks = std::int64_t{tree.partials()} * ranks * count;
     return (blocks + sum_of_partials(tree).scratch_count()) * kFloat;
@@ -102,25 +102,37 @@ void OrderedReduction::reduce_scatter(float* to, std::span<const float* const> p
   auto* received = static_cast<float*>(scratch);
   if (node_ == nullptr) {
     const std::int64_t per_partial = ranks_.size() * count;
+    float* pieces = received + tree_.partials() * per_partial;
+    if (partials.size() == 1) {
+      return sum_equals(ranks_, flat_, to, partials[0], count, received, pieces, stream, label);
+    }
     for (std::size_t p = 0; p < partials.size(); ++p) {
       ranks_.all_to_all(received + static_cast<std::int64_t>(p) * per_partial, partials[p], count,
                         DType::kF32, stream, label);
     }
-    float* pieces = received + tree_.partials() * per_partial;
     return enqueue_sum(flat_, to, received, count, pieces, stream);
   }
   // Blocks of the ranks of one node lie side by side: what goes to node m's ranks over the own
-  // node's is one all_to_all, and each of these sums the own node's share of a block of its rail.
+  // node's is one exchange, and each of these sums the own node's share of a block of its rail.
   const std::int64_t per_node = node_->size() * count;
   float* sums = received + per_node;
   float* others = sums + rail_->size() * count;
   float* pieces = others + rail_->size() * count;
   for (std::int64_t node = 0; node < rail_->size(); ++node) {
-    node_->all_to_all(received, partials[0] + node * per_node, count, DType::kF32, stream, label);
-    enqueue_sum(within_node_, sums + node * count, received, count, pieces, stream);
+    sum_equals(*node_, within_node_, sums + node * count, partials[0] + node * per_node, count,
+               received, pieces, stream, label);
   }
-  rail_->all_to_all(others, sums, count, DType::kF32, stream, label);
-  enqueue_sum(over_nodes_, to, others, count, pieces, stream);
+  sum_equals(*rail_, over_nodes_, to, sums, count, others, pieces, stream, label);
+}
+
+void OrderedReduction::sum_equals(Communicator& ranks, const TreeSum& tree, float* to,
+                                  const float* from, std::int64_t count, float* received,
+                                  float* pieces, Stream& stream, CollectiveLabel label) {
+  if (ranks.size() == 2) {
+    return ranks.reduce_scatter(to, from, count, DType::kF32, ReduceOperation::kSum, stream, label);
+  }
+  ranks.all_to_all(received, from, count, DType::kF32, stream, label);
+  enqueue_sum(tree, to, received, count, pieces, stream);
 }
 
 void OrderedReduction::enqueue_sum(const TreeSum& tree, float* to, const float* blocks,

@@ -1,7 +1,9 @@
 // reduce_scatter with the bits of one rank: the partial sums of all ranks go to the owner of each
 // block (all_to_all), who adds them in the order of the ReductionTree. Where the ranks of every
 // node of the cluster hold a subtree, they add theirs first, and ranks of the same place in their
-// nodes (a rail) the rest: the wire between nodes then carries what it would in a ring.
+// nodes (a rail) the rest: the wire between nodes then carries what it would in a ring. A sum of
+// two has no order, since a + b has the bits of b + a: where two ranks, of the job, a node or a
+// rail, have one partial each, theirs is the transport's own reduce_scatter, which needs no copies.
 #pragma once
 
 #include <cstdint>
@@ -50,6 +52,11 @@ class OrderedReduction {
   bool hierarchical() const { return node_ != nullptr; }
 
  private:
+  /// to = the sum of the own block over these ranks, which have one partial each; `received` has
+  /// room for one block per rank.
+  void sum_equals(Communicator& ranks, const TreeSum& tree, float* to, const float* from,
+                  std::int64_t count, float* received, float* pieces, Stream& stream,
+                  CollectiveLabel label);
   /// One tree sum on its way to the stream; a recorded one is never free again.
   struct Sum;
   void enqueue_sum(const TreeSum& tree, float* to, const float* blocks, std::int64_t count,

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -47,12 +48,15 @@ class CountingCommunicator final : public Communicator {
   }
   void enqueue(const CollectiveCall& call, Stream& stream) override {
     // The own block does not travel. An all_gather's `to` is what arrives, from each rank once.
-    ensure(call.kind == CollectiveKind::kAllToAll || call.kind == CollectiveKind::kAllGather,
-           "a collective that this test counts");
     *sent_ += call.bytes() * (size() - 1);
-    if (call.kind == CollectiveKind::kAllToAll) {
+    if (call.kind == CollectiveKind::kReduceScatter) {
+      ensure(size() == 2, "a sum of two, which has no order");
+      inner_.reduce_scatter(call.to, call.from, call.count, call.type, call.operation, stream,
+                            call.label);
+    } else if (call.kind == CollectiveKind::kAllToAll) {
       inner_.all_to_all(call.to, call.from, call.count, call.type, stream, call.label);
     } else {
+      ensure(call.kind == CollectiveKind::kAllGather, "a collective that this test counts");
       inner_.all_gather(call.to, call.from, call.count, call.type, stream, call.label);
     }
   }
@@ -73,6 +77,7 @@ inline std::vector<float> micro_gradient(std::int64_t micro_batch, std::int64_t 
     state = state * 1664525U + 1013904223U;
     const std::uint32_t exponent = 115U + (state >> 8) % 24U;  // 2^-12 to 2^11
     value = std::bit_cast<float>((state & 0x807fffffU) | exponent << 23);
+    if (state % 61U == 0) value = std::copysign(0.0F, value);
   }
   return values;
 }
