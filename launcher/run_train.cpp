@@ -13,6 +13,12 @@ namespace ingot {
 
 namespace {
 
+/// Ranks on every node; 0 where nodes differ.
+int ranks_of_nodes(Job& job) {
+  const Nodes& nodes = job.session().nodes();
+  return nodes.even() ? nodes.here() : 0;
+}
+
 /// Replaces batch.micro: auto. Collective.
 void settle_micro_batch(Job& job, Config& config, const RunData& data,
                         const RunDirectory& directory) {
@@ -22,7 +28,7 @@ void settle_micro_batch(Job& job, Config& config, const RunData& data,
   if (bounds.available == 0 && free != kUnknownBytes) {
     bounds.available = static_cast<std::int64_t>(kPlannedShare * static_cast<double>(free));
   }
-  const RankPlace place{session.size(), session.rank(), session.local_size()};
+  const RankPlace place{session.size(), session.rank(), ranks_of_nodes(job)};
   const std::string line = choose_micro_batch(
       config, {config, data.description().model, job.registry(), job.device(), place}, bounds,
       job.exchange());
@@ -60,12 +66,18 @@ int run_train(const TrainOptions& options) {
     const DType type = config.train.precision == "bf16" ? DType::kBf16 : DType::kF32;
     const double peak =
         measured_matrix_peak(config, type, machine_of(job.choice(), environment.threads));
-    const Nodes& nodes = job.session().nodes();
-    const int node_ranks = nodes.even() ? nodes.here() : 0;
-    const TrainerParts parts{job.registry(), job.device(), job.communicator(),
-                             job.exchange(), job.log(),    *directory,
-                             *data,          environment,  peak,
-                             node_ranks,     &job.flights(), job.termination_descriptor()};
+    const TrainerParts parts{job.registry(),
+                             job.device(),
+                             job.communicator(),
+                             job.exchange(),
+                             job.log(),
+                             *directory,
+                             *data,
+                             environment,
+                             peak,
+                             ranks_of_nodes(job),
+                             &job.flights(),
+                             job.termination_descriptor()};
     return train(config, parts);
   });
 }
