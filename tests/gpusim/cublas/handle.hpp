@@ -68,7 +68,7 @@ struct Vector {
             .runs = runs,
             .stride = step * size_of(type),
             .written = written,
-            .type = type};
+            .alignment = alignment_of(type)};
   }
 
   std::uint64_t address;  ///< of element 0

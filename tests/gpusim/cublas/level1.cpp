@@ -32,8 +32,10 @@ double get(const Scale& scale) {
 
 void add_scale(const char* what, const Scale& scale, std::vector<Region>& regions) {
   if (scale.address == 0) return;
-  regions.push_back(
-      {.what = what, .address = scale.address, .bytes = size_of(scale.type), .type = scale.type});
+  regions.push_back({.what = what,
+                     .address = scale.address,
+                     .bytes = size_of(scale.type),
+                     .alignment = alignment_of(scale.type)});
 }
 
 std::string shape(std::int64_t n) {
@@ -139,7 +141,7 @@ cublasStatus_t reduce(const char* name, cublasHandle_t handle, std::int64_t n,
                        .address = number(result),
                        .bytes = sizeof(Result),
                        .written = true,
-                       .type = sizeof(Result) == 8 ? Element::kF64 : Element::kF32});
+                       .alignment = sizeof(Result)});
   } else if (cudart::is_capturing(handle->stream)) {
     return conclude(name, unsupported("a result on the host while the stream is captured"));
   }

@@ -125,7 +125,7 @@ cublasStatus_t geam(const char* name, cublasHandle_t handle, cublasOperation_t t
                   .runs = columns,
                   .stride = leading * size_of(kType),
                   .written = written,
-                  .type = kType};
+                  .alignment = alignment_of(kType)};
   };
   std::vector<Region> regions{region("C", c, m, n, ldc, true)};
   if (reads_a) regions.push_back(region("A", a, rows_a, rows_a == m ? n : m, lda, false));
@@ -135,7 +135,7 @@ cublasStatus_t geam(const char* name, cublasHandle_t handle, cublasOperation_t t
     regions.push_back({.what = "alpha or beta",
                        .address = scale.address,
                        .bytes = size_of(kType),
-                       .type = kType});
+                       .alignment = alignment_of(kType)});
   }
   const auto value = [](const Scale& scale) {
     return scale.address == 0 ? scale.value

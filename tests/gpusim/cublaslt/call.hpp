@@ -11,24 +11,19 @@
 #include <vector>
 
 #include "blas/product.hpp"
-#include "execute/engine.hpp"
+#include "cudart/regions.hpp"
 
 namespace gpusim::blas {
 
-/// Bytes of device memory that a piece of work reads or writes: `runs` runs of `bytes`, `stride`
-/// bytes from one to the next.
-struct Region {
-  std::string what;  ///< "A", "bias": appears in reports
-  std::uint64_t address = 0;
-  std::int64_t bytes = 0;
-  std::int64_t runs = 1;
-  std::int64_t stride = 0;
-  bool written = false;
-  Element type = Element::kF32;
-};
+using cudart::check_regions;
+using cudart::host_address;
+using cudart::mark_written;
+using cudart::normal;
+using cudart::Region;
 
-/// The address at which the simulator finds device memory; null where there is none.
-std::byte* host_address(std::uint64_t device_address);
+inline std::uint64_t alignment_of(Element element) {
+  return static_cast<std::uint64_t>(size_of(element));
+}
 
 /// Puts `work` into the stream. Before each of its runs all regions must lie in live allocations
 /// that `device` may access, else the run is a fault as a kernel's would be, and what is read must
@@ -36,10 +31,6 @@ std::byte* host_address(std::uint64_t device_address);
 /// counts as initialised. `detail` is added to the name in reports ("m 4 n 5 k 6").
 cublasStatus_t enqueue(cudaStream_t stream, const std::string& name, const std::string& detail,
                        std::vector<Region> regions, std::function<Fault()> work);
-
-/// The same test for regions that are known only while the work runs (arrays of pointers).
-Fault check_regions(const std::string& name, int device, const std::vector<Region>& regions);
-void mark_written(const std::vector<Region>& regions);
 
 /// A factor on the host or, with `address`, on the device (one value, or one per row of D).
 struct Scale {

@@ -22,7 +22,10 @@ bool reads_c(const ProductCall& call) {
 /// The memory of `rows` x `columns` of one matrix.
 Region region_of(const char* what, const Operand& operand, std::uint64_t address, std::int64_t rows,
                  std::int64_t columns, bool written) {
-  Region region{.what = what, .address = address, .written = written, .type = operand.type};
+  Region region{.what = what,
+                .address = address,
+                .written = written,
+                .alignment = alignment_of(operand.type)};
   const std::int64_t element = size_of(operand.type);
   const bool by_columns = operand.row_stride == 1;
   region.runs = by_columns ? columns : rows;
@@ -77,7 +80,7 @@ void add_epilogue(const ProductCall& call, std::int64_t batch, std::vector<Regio
                                                   batch * call.bias_batch_stride * element),
                        .bytes = count * element,
                        .written = written,
-                       .type = call.bias_type});
+                       .alignment = alignment_of(call.bias_type)});
   }
   if (call.aux != 0) {
     const bool bits =
@@ -94,7 +97,7 @@ void add_epilogue(const ProductCall& call, std::int64_t batch, std::vector<Regio
          .runs = call.n,
          .stride = bytes(call.aux_stride),
          .written = written,
-         .type = bits ? Element::kS8 : call.aux_type});
+         .alignment = bits ? 1 : alignment_of(call.aux_type)});
   }
 }
 
@@ -110,14 +113,14 @@ std::vector<Region> direct_regions(const ProductCall& call) {
     regions.push_back({.what = what,
                        .address = scale.address,
                        .bytes = count * size_of(scale.type),
-                       .type = scale.type});
+                       .alignment = alignment_of(scale.type)});
   };
   add_scale("alpha", call.alpha);
   add_scale("beta", call.beta);
   const auto add_pointers = [&](const char* what, const Operand& operand) {
     if (!operand.pointers) return;
     regions.push_back(
-        {.what = what, .address = operand.address, .bytes = call.batch * 8, .type = Element::kF64});
+        {.what = what, .address = operand.address, .bytes = call.batch * 8, .alignment = 8});
   };
   add_pointers("array of pointers to A", call.a);
   add_pointers("array of pointers to B", call.b);
@@ -128,7 +131,7 @@ std::vector<Region> direct_regions(const ProductCall& call) {
                        .address = call.workspace,
                        .bytes = call.workspace_bytes,
                        .written = true,
-                       .type = Element::kS8});
+                       .alignment = 1});
   }
   return regions;
 }

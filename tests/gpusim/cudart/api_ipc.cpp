@@ -57,6 +57,10 @@ cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t* handle, void* pointer) {
     Allocation* block = space.find(reinterpret_cast<std::uint64_t>(pointer));
     require(block != nullptr && block->live && block->kind == MemoryKind::kDevice,
             cudaErrorInvalidValue);
+    if (!block->exportable) {
+      explain("cudaIpcGetMemHandle: memory of ncclMemAlloc cannot be shared with other processes");
+      fail(cudaErrorInvalidValue);
+    }
     const AddressSpace::PeerHandle peer = space.export_block(*block);
     std::memset(handle, 0, sizeof(*handle));
     std::memcpy(handle, &peer, sizeof(peer));

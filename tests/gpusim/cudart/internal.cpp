@@ -2,6 +2,7 @@
 #include "cudart/internal.hpp"
 
 #include "cudart/api.hpp"
+#include "memory/address_space.hpp"
 #include "memory/peer_access.hpp"
 
 namespace gpusim::cudart {
@@ -33,6 +34,11 @@ bool is_capturing(cudaStream_t handle) {
   if (stream == nullptr) return false;
   std::lock_guard lock(Runtime::instance().mutex);
   return stream->capture != nullptr;
+}
+
+void forbid_export(const void* memory) {
+  Allocation* block = AddressSpace::instance().find(reinterpret_cast<std::uintptr_t>(memory));
+  if (block != nullptr) block->exportable = false;
 }
 
 bool may_access(int device, int owner) {

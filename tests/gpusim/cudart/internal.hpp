@@ -36,6 +36,9 @@ bool is_capturing(cudaStream_t stream);
 /// May a kernel on `device` touch memory of `owner`: the same one, or peer access was enabled.
 bool may_access(int device, int owner);
 
+/// Device memory that this process alone can use from now on: cudaIpcGetMemHandle refuses it.
+void forbid_export(const void* memory);
+
 /// The error that every call returns since a kernel faulted, else cudaSuccess.
 cudaError_t sticky_error();
 

@@ -31,6 +31,7 @@ struct Allocation {
   std::string label;       ///< "cudaMalloc #12", "variable counter"
   bool read_only = false;  ///< .const variables
   bool internal = false;   ///< not the program's (variables of modules): no leak
+  bool exportable = true;  ///< false: ncclMemAlloc's, of which the driver gives no IPC handle
 
   bool contains(std::uint64_t address, std::uint64_t count) const {
     return address >= begin && count <= bytes && address - begin <= bytes - count;

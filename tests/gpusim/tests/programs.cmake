@@ -60,8 +60,15 @@ function(gpusim_cuda_program name source)
     list(APPEND objects ${object})
   endforeach()
   list(FILTER flags INCLUDE REGEX "^-(rdc|lib|l)|^--compress")
+  set(object_files ${objects})
+  # NCCL need not be installed: programs that use it link with the simulated one.
+  if(name MATCHES "nccl")
+    list(APPEND flags -L${GPUSIM_LIBRARY_DIR} -lnccl
+      -Xlinker -rpath-link=${GPUSIM_LIBRARY_DIR})
+    list(APPEND objects gpusim_nccl)
+  endif()
   add_custom_command(OUTPUT ${program}
-    COMMAND ${CUDAToolkit_NVCC_EXECUTABLE} -cudart shared ${targets} ${flags} ${objects}
+    COMMAND ${CUDAToolkit_NVCC_EXECUTABLE} -cudart shared ${targets} ${object_files} ${flags}
       -o ${program} -ccbin ${CMAKE_CXX_COMPILER}
     DEPENDS ${objects} COMMENT "Linking CUDA program ${name}" VERBATIM)
   set(programs ${programs} ${program} PARENT_SCOPE)
@@ -87,6 +94,9 @@ endfunction()
 set(programs "")
 file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/programs/*.cu)
 list(FILTER sources EXCLUDE REGEX "\\.part\\.cu$")
+if(NOT TARGET gpusim_nccl)
+  list(FILTER sources EXCLUDE REGEX "/nccl_")
+endif()
 foreach(source ${sources})
   get_filename_component(name ${source} NAME_WE)
   gpusim_cuda_program(${name} ${source})
@@ -122,6 +132,9 @@ set(program_architectures 90)
 # bugs/NAME.cu is compiled twice: as it is and with -DCORRECT, which must stay silent.
 find_package(Python3 COMPONENTS Interpreter)
 file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bugs/*.cu)
+if(NOT TARGET gpusim_nccl)
+  list(FILTER sources EXCLUDE REGEX "/nccl_")
+endif()
 foreach(source ${sources})
   if(NOT Python3_FOUND)
     break()

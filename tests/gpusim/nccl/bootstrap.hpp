@@ -1,0 +1,25 @@
+// How the ranks of a communicator find each other: the unique id is the address of a listener in
+// the process that made it; every rank tells it where it listens itself, gets the table of all, and
+// connects to every other.
+#pragma once
+
+#include <nccl.h>
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "nccl/socket.hpp"
+
+namespace gpusim::nccl {
+
+/// Starts the listener, on a thread that ends when all ranks of one communicator were served. False
+/// with `why` where that cannot be done.
+bool make_unique_id(ncclUniqueId& id, std::string& why);
+
+/// Connections by rank; the own one stays closed. Empty where `stop` was set, or with `why` where
+/// ranks contradict each other or share a GPU. `device`: number in the machine.
+std::vector<Socket> find_peers(const ncclUniqueId& id, int rank, int ranks, int device,
+                               const std::atomic<bool>& stop, std::string& why);
+
+}  // namespace gpusim::nccl
