@@ -1,5 +1,7 @@
 #include "collectives/flight_record.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -11,6 +13,17 @@ namespace ingot {
 double flight_clock() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
+
+namespace {
+
+/// As flight_clock(), but of the last tick, a few milliseconds ago, for a third of the price.
+double coarse_clock() {
+  timespec time = {};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+}  // namespace
 
 void FlightEntry::start() {
   started_.store(flight_clock(), std::memory_order_relaxed);
@@ -56,7 +69,7 @@ void FlightEntry::set(const CollectiveCall& call) {
   label_index_.store(call.label.index, kRelease);
   starts_.store(0, kRelease);
   finishes_.store(0, kRelease);
-  enqueued_.store(flight_clock(), kRelease);
+  enqueued_.store(coarse_clock(), kRelease);
   started_.store(0, kRelease);
   moved_.store(0, kRelease);
   finished_.store(0, kRelease);

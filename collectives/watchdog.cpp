@@ -217,18 +217,24 @@ std::optional<Trouble> Watchdog::collective_in_flight(double longer_than) const 
   return found;
 }
 
+/// The collective that an error of this rank comes from: one that its transport marked, or the one
+/// in flight where the error says that a peer does not come or calls something else.
 std::optional<Trouble> Watchdog::failed_collective(const Error& error) const {
+  std::optional<Trouble> found;
   for (const FlightReport::Group& group : log_.report().groups) {
     for (const FlightCall& call : group.calls) {
-      if (!call.failed) continue;
-      return Trouble{.kind = Trouble::Kind::kFailed,
-                     .group = group.name,
-                     .call = call,
-                     .error = error.what(),
-                     .code = error.code()};
+      if (!call.failed || found) continue;
+      found.emplace();
+      found->group = group.name;
+      found->call = call;
     }
   }
-  return std::nullopt;
+  if (!found && error.code() == ExitCode::kTimeout) found = collective_in_flight(0);
+  if (!found) return found;
+  found->kind = Trouble::Kind::kFailed;
+  found->error = error.what();
+  found->code = error.code();
+  return found;
 }
 
 void Watchdog::look_for_hang() {
@@ -375,7 +381,13 @@ void Watchdog::obey() {
 }
 
 void Watchdog::end_with_own_error(const Error& error) {
-  if (auto trouble = failed_collective(error)) return conclude(std::move(*trouble));
+  if (auto trouble = failed_collective(error)) {
+    // A transport may notice before the kernel tells that a peer has ended.
+    wait(times_.quick_answer / 2, [&] { return ended_.has_value() || any_ended(); });
+    if (ended_) return obey();
+    if (any_ended()) trouble->kind = Trouble::Kind::kLost;
+    return conclude(std::move(*trouble));
+  }
   concluding_ = true;
   const int code = static_cast<int>(error.code());
   actions_.begin_deadline(code);

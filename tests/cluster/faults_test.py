@@ -2,7 +2,9 @@
 """What a job does when a rank dies, hangs or calls something else: one message that names it, the
 exit code, flight records, no process left, and the checkpoint from before as good as it was.
 
-    faults_test.py INGOT MPIRUN TRANSPORT
+    faults_test.py INGOT MPIRUN TRANSPORT [TEST...]
+
+Under with_nodes.sh the last rank is on another node.
 """
 
 import os
@@ -153,4 +155,4 @@ class Faults(unittest.TestCase):
 if __name__ == "__main__":
     if subprocess.run([INGOT, "--version"], stdout=subprocess.DEVNULL, check=False).returncode != 0:
         sys.exit(f"{INGOT} does not run")
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=[sys.argv[0], *sys.argv[4:]])

@@ -10,6 +10,7 @@ import threading
 import time
 
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+SEVERAL_NODES = "INGOT_ON_NODE" in os.environ
 TIMEOUT_SECONDS = 4  # collectives.timeout of these jobs
 CONFIG = f"""\
 data: {{train: text.h5}}
@@ -39,9 +40,12 @@ class Job:
     """A job under mpirun. Its output is read as it comes, so that no rank waits for a pipe."""
 
     def __init__(self, ingot, mpirun, ranks, *overrides):
+        # On the nodes of with_nodes.sh: one rank each of two, else two on the first.
+        nodes = ["--map-by", f"ppr:{1 if ranks == 2 else 2}:node"] if SEVERAL_NODES else []
         self.process = subprocess.Popen(
             [mpirun, "--quiet", "--oversubscribe", "--bind-to", "none", "--mca",
-             "mpi_yield_when_idle", "1", "-np", str(ranks), ingot, "train", "job.yaml", *overrides],
+             "mpi_yield_when_idle", "1", *nodes, "-np", str(ranks), ingot, "train", "job.yaml",
+             *overrides],
             env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace")
         self.ranks = ranks
@@ -82,7 +86,8 @@ class Job:
             try:
                 with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
                     parent = int(file.read().rpartition(")")[2].split()[1])
-                if parent != self.process.pid:
+                # Those of another node are children of its daemon; nobody else is there.
+                if parent != self.process.pid and not SEVERAL_NODES:
                     continue
                 with open(f"/proc/{name}/environ", "rb") as file:
                     environment = file.read().split(b"\0")
