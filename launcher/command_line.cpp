@@ -32,7 +32,9 @@ constexpr CommandEntry kCommands[] = {
     {"config show", "Print a configuration with every default written out", declare_config_show},
     {"config reference", "Print the reference of all configuration keys", declare_config_reference},
     {"bench ops", "Measure this machine and each op on it, into the tuning file",
-     declare_bench_ops}};
+     declare_bench_ops},
+    {"bench collectives", "Measure how fast ranks exchange buffers, and check the results",
+     declare_bench_collectives}};
 
 struct GroupSummary {
   const char* name;

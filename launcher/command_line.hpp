@@ -33,6 +33,7 @@ void declare_config_show(CLI::App& app, Action& action);
 void declare_config_reference(CLI::App& app, Action& action);
 void declare_plan(CLI::App& app, Action& action);
 void declare_bench_ops(CLI::App& app, Action& action);
+void declare_bench_collectives(CLI::App& app, Action& action);
 
 /// All commands in the order in which help lists them.
 std::span<const CommandEntry> command_table();

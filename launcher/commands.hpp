@@ -86,6 +86,21 @@ struct BenchOpsOptions {
   bool write = true;
 };
 
+struct BenchCollectivesOptions {
+  std::vector<std::string> operations;  ///< empty: all
+  std::string least = "1KiB";
+  std::string most = "256MiB";
+  std::int64_t factor = 4;
+  std::string type = "f32";
+  std::string transport = "auto";
+  std::string device = "auto";
+  bool shared = true;     ///< with peers, as a run's memory is
+  double seconds = 0.25;  ///< of measuring per row
+  bool json = false;
+  std::string tuning;  ///< file to write; empty: the default one
+  bool write = true;
+};
+
 // Each returns the exit code of the process. Errors are thrown, except where a command of several
 // ranks has to end them together.
 
@@ -100,5 +115,6 @@ int run_config_show(const ConfigCommand& command);
 int run_config_reference();
 int run_plan(const PlanOptions& options);
 int run_bench_ops(const BenchOpsOptions& options);
+int run_bench_collectives(const BenchCollectivesOptions& options);
 
 }  // namespace ingot

@@ -27,6 +27,19 @@ struct StoredOp {
   std::string of = "copy";
 };
 
+/// A CollectiveFigure of one of the machines.
+struct StoredCollective {
+  std::int64_t machine = 0;
+  std::string transport;
+  std::int64_t ranks = 2;
+  std::int64_t nodes = 1;
+  bool shared = true;
+  std::string operation;
+  std::string type = "f32";
+  std::int64_t bytes = 0;
+  double seconds = 0;
+};
+
 /// One row of MatrixAlgorithms::Table.
 struct StoredAlgorithm {
   std::string product;
@@ -38,6 +51,7 @@ struct TuningFile {
   std::int64_t version = kTuningVersion;
   std::vector<MachineFigures> machines;  ///< without their ops
   std::vector<StoredOp> ops;
+  std::vector<StoredCollective> collectives;
   std::vector<StoredAlgorithm> algorithms;
 };
 
@@ -52,6 +66,23 @@ yaml::Schema op_schema() {
            yaml::real("seconds", &StoredOp::seconds, positive, "Of one execution."),
            yaml::real("share", &StoredOp::share, positive, "Of what bounds it."),
            yaml::choice("of", &StoredOp::of, {"matrix", "copy"}, "What bounds it.")}};
+}
+
+yaml::Schema collective_schema() {
+  const yaml::Range positive = {.least = 0};
+  using Stored = StoredCollective;
+  return {"collectives",
+          "One collective operation at one size.",
+          {yaml::integer("machine", &Stored::machine, {.least = 0}, "Counted from 0.").required(),
+           yaml::text("transport", &Stored::transport, "Its name.").required(),
+           yaml::integer("ranks", &Stored::ranks, {.least = 1}, "All of them.").required(),
+           yaml::integer("nodes", &Stored::nodes, {.least = 1}, "That they are on.").required(),
+           yaml::boolean("shared", &Stored::shared, "In memory that peers reach directly."),
+           yaml::text("operation", &Stored::operation, "Its name.").required(),
+           yaml::choice("type", &Stored::type, {"f32", "bf16", "f64", "i32", "i64", "u8"},
+                        "Its element type."),
+           yaml::integer("bytes", &Stored::bytes, {.least = 1}, "Of a buffer.").required(),
+           yaml::real("seconds", &Stored::seconds, positive, "Of one call.").required()}};
 }
 
 yaml::Schema machine_schema() {
@@ -81,6 +112,7 @@ yaml::Schema file_schema() {
       {yaml::integer("version", &TuningFile::version, {.least = 1}, "Of the layout.").required(),
        yaml::mapping_list("machines", &TuningFile::machines, machine_schema()),
        yaml::mapping_list("ops", &TuningFile::ops, op_schema()),
+       yaml::mapping_list("collectives", &TuningFile::collectives, collective_schema()),
        yaml::mapping_list("algorithms", &TuningFile::algorithms, algorithm_schema())}};
 }
 
@@ -105,17 +137,30 @@ struct Contents {
   MatrixAlgorithms::Table algorithms;
 };
 
+MachineFigures& machine_at(const std::string& path, TuningFile& file, std::int64_t machine) {
+  if (machine >= static_cast<std::int64_t>(file.machines.size())) {
+    fail(ExitCode::kConfiguration,
+         "{}: figures of machine {}, but it lists only {}; remove it and run `ingot bench ops` "
+         "and `ingot bench collectives` again",
+         path, machine, file.machines.size());
+  }
+  return file.machines[static_cast<std::size_t>(machine)];
+}
+
 void take_ops(const std::string& path, TuningFile& file) {
   for (StoredOp& stored : file.ops) {
-    if (stored.machine >= static_cast<std::int64_t>(file.machines.size())) {
-      fail(ExitCode::kConfiguration,
-           "{}: ops of machine {}, but it lists only {}; remove it and run "
-           "`ingot bench ops` again",
-           path, stored.machine, file.machines.size());
-    }
-    file.machines[static_cast<std::size_t>(stored.machine)].ops.push_back(
-        {std::move(stored.op), std::move(stored.type), std::move(stored.size), stored.seconds,
-         stored.share, std::move(stored.of)});
+    machine_at(path, file, stored.machine)
+        .ops.push_back({std::move(stored.op), std::move(stored.type), std::move(stored.size),
+                        stored.seconds, stored.share, std::move(stored.of)});
+  }
+}
+
+void take_collectives(const std::string& path, TuningFile& file) {
+  for (StoredCollective& stored : file.collectives) {
+    machine_at(path, file, stored.machine)
+        .collectives.push_back({std::move(stored.transport), stored.ranks, stored.nodes,
+                                stored.shared, std::move(stored.operation), std::move(stored.type),
+                                stored.bytes, stored.seconds});
   }
 }
 
@@ -151,6 +196,7 @@ Contents read_contents(const std::string& path) {
          file.version, kTuningVersion);
   }
   take_ops(path, file);
+  take_collectives(path, file);
   MatrixAlgorithms::Table algorithms = take_algorithms(path, file);
   return {std::move(file.machines), std::move(algorithms)};
 }
@@ -162,6 +208,11 @@ void write_contents(const std::string& path, const Contents& contents) {
     for (const OpFigure& op : file.machines[machine].ops) {
       file.ops.push_back({static_cast<std::int64_t>(machine), op.op, op.type, op.size, op.seconds,
                           op.share, op.of});
+    }
+    for (const CollectiveFigure& figure : file.machines[machine].collectives) {
+      file.collectives.push_back({static_cast<std::int64_t>(machine), figure.transport,
+                                  figure.ranks, figure.nodes, figure.shared, figure.operation,
+                                  figure.type, figure.bytes, figure.seconds});
     }
   }
   for (const auto& [product, algorithm] : contents.algorithms) {
@@ -220,10 +271,46 @@ std::vector<MachineFigures> read_tuning(const std::string& path) {
 
 void write_tuning(const std::string& path, const MachineFigures& figures) {
   Contents contents = read_contents(path);
-  std::erase_if(contents.machines,
-                [&](const MachineFigures& other) { return same_machine(other, figures); });
-  contents.machines.push_back(figures);
+  const auto known = std::ranges::find_if(
+      contents.machines, [&](const MachineFigures& other) { return same_machine(other, figures); });
+  MachineFigures written = figures;
+  written.collectives.clear();
+  if (known != contents.machines.end()) {
+    written.collectives = std::move(known->collectives);
+    contents.machines.erase(known);
+  }
+  contents.machines.push_back(std::move(written));
   write_contents(path, contents);
+}
+
+void write_collectives(const std::string& path, const MachineFigures& figures) {
+  Contents contents = read_contents(path);
+  auto known = std::ranges::find_if(
+      contents.machines, [&](const MachineFigures& other) { return same_machine(other, figures); });
+  if (known == contents.machines.end()) {
+    MachineFigures key;
+    key.processor = figures.processor;
+    key.isa = figures.isa;
+    key.threads = figures.threads;
+    contents.machines.push_back(std::move(key));
+    known = contents.machines.end() - 1;
+  }
+  for (const CollectiveFigure& figure : figures.collectives) {
+    std::erase_if(known->collectives, [&](CollectiveFigure other) {
+      other.seconds = figure.seconds;
+      return other == figure;
+    });
+    known->collectives.push_back(figure);
+  }
+  write_contents(path, contents);
+}
+
+std::vector<CollectiveFigure> measured_collectives(const std::string& path,
+                                                   const MachineFigures& machine) {
+  for (MachineFigures& known : read_contents(path).machines) {
+    if (same_machine(known, machine)) return std::move(known.collectives);
+  }
+  return {};
 }
 
 MatrixAlgorithms::Table read_algorithms(const std::string& path) {

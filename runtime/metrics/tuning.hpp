@@ -1,8 +1,8 @@
-// The tuning file: what `ingot bench ops` measured on a machine, so that later runs can say what
-// share of it they reach. Keyed by processor (or GPU), instruction set and threads, never by host
-// name: the nodes of a cluster share one file. It also keeps which algorithm of cuBLASLt runs
-// measured to be the fastest for a matrix product, so that the next run computes the same without
-// measuring.
+// The tuning file: what `ingot bench ops` and `ingot bench collectives` measured on a machine, so
+// that later runs can say what share of it they reach. Keyed by processor (or GPU), instruction set
+// and threads, never by host name: the nodes of a cluster share one file. It also keeps which
+// algorithm of cuBLASLt runs measured to be the fastest for a matrix product, so that the next run
+// computes the same without measuring.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,20 @@ struct OpFigure {
   friend bool operator==(const OpFigure&, const OpFigure&) = default;
 };
 
+/// One collective operation at one size among some ranks.
+struct CollectiveFigure {
+  std::string transport;  ///< "mpi"
+  std::int64_t ranks = 2;
+  std::int64_t nodes = 1;
+  bool shared = true;  ///< in memory that peers may reach directly
+  std::string operation;
+  std::string type;
+  std::int64_t bytes = 0;  ///< of a rank's larger buffer
+  double seconds = 0;      ///< of a call among others back to back, on the slowest rank
+
+  friend bool operator==(const CollectiveFigure&, const CollectiveFigure&) = default;
+};
+
 /// What one processor does with some number of threads, or one GPU.
 struct MachineFigures {
   std::string processor;     ///< as the system or the GPU's driver names its model
@@ -37,6 +51,7 @@ struct MachineFigures {
   double matrix_bf16 = 0;    ///< FLOP/s
   double copy = 0;           ///< bytes read and written per second by a large copy
   std::vector<OpFigure> ops;
+  std::vector<CollectiveFigure> collectives;
 
   friend bool operator==(const MachineFigures&, const MachineFigures&) = default;
 };
@@ -55,9 +70,17 @@ std::string tuning_path(const std::string& configured);
 /// Error(kConfiguration) with line and column where it is not one.
 std::vector<MachineFigures> read_tuning(const std::string& path);
 
-/// Puts the figures into the file in place of those with the same key; atomic. A file that cannot
-/// be read as one is refused rather than overwritten.
+/// Puts what `ingot bench ops` measured, all but `collectives`, into the file in place of what it
+/// has of the same key; atomic. A file that cannot be read as one is refused, not overwritten.
 void write_tuning(const std::string& path, const MachineFigures& figures);
+
+/// Puts the collectives of `figures` into the file in place of those of the same machine that
+/// differ in their seconds alone; otherwise as write_tuning.
+void write_collectives(const std::string& path, const MachineFigures& figures);
+
+/// Collectives that the file knows of the machine with this key; otherwise as read_tuning.
+std::vector<CollectiveFigure> measured_collectives(const std::string& path,
+                                                   const MachineFigures& machine);
 
 /// The algorithms of matrix products on all GPUs that the file knows; otherwise as read_tuning.
 MatrixAlgorithms::Table read_algorithms(const std::string& path);

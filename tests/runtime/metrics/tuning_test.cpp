@@ -62,6 +62,25 @@ TEST_F(Tuning, KeepsAlgorithmsBesideFigures) {
   EXPECT_TRUE(read_algorithms(folder_ + "/none.yaml").empty());
 }
 
+TEST_F(Tuning, KeepsCollectivesBesideFigures) {
+  const CollectiveFigure slow = {"mpi", 4, 2, true, "all_reduce", "f32", 1024, 1.0 / 3};
+  CollectiveFigure fast = slow;
+  fast.seconds = 1e-6;
+  CollectiveFigure other = slow;
+  other.shared = false;
+  MachineFigures figures = this_machine(2);
+  figures.collectives = {slow, other};
+  write_collectives(path_, figures);  // of a machine that the file does not know
+  EXPECT_THAT(measured_collectives(path_, this_machine(2)), ElementsAre(slow, other));
+  write_tuning(path_, figures_of(2, 2.1e11));
+  figures.collectives = {fast};
+  write_collectives(path_, figures);
+  EXPECT_THAT(measured_collectives(path_, this_machine(2)), ElementsAre(other, fast));
+  EXPECT_TRUE(measured_collectives(path_, this_machine(3)).empty());
+  EXPECT_EQ(matrix_peak(path_, DType::kF32, this_machine(2)), 2.1e11);
+  EXPECT_THAT(read_tuning(path_).front().ops, ElementsAre(testing::_, testing::_));
+}
+
 TEST_F(Tuning, RefusesWhatIsNoAlgorithm) {
   const std::string path = folder_ + "/tuning.yaml";
   const std::string digits(128, '0');
