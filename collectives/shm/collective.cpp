@@ -1,6 +1,7 @@
 #include "collectives/shm/collective.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "collectives/shm/pointers.hpp"
@@ -13,15 +14,6 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 void copy_bytes(std::byte* to, const std::byte* from, std::int64_t bytes) {
   if (to != from && bytes > 0) std::memcpy(to, from, static_cast<std::size_t>(bytes));
-}
-
-/// Gets a line of this rank's that peers have read back for writing, without waiting for it.
-void prefetch_to_write(const void* line) {
-#if defined(__x86_64__)
-  asm volatile("prefetchw %0" ::"m"(*static_cast<const char*>(line)));
-#else
-  __builtin_prefetch(line, 1);
-#endif
 }
 
 }  // namespace
@@ -47,42 +39,49 @@ void Collective::set_recorded(Group& group, const CollectiveCall& call, std::uin
   begun_ = false;
 }
 
-/// Short is what is moved through the areas sooner than a second step takes: what one rank reads of
-/// its peers, in bytes.
+/// Short is what packets carry, and what takes a rank less time to read from all of its peers than
+/// a second step would.
 bool Collective::one_hop() const {
-  constexpr std::int64_t kShort = 8 << 10;
-  constexpr std::int64_t kShortReduction = 4 << 10;  // in place every rank reads but its part
-  const std::int64_t read = call_.bytes() * std::max(1, ranks() - 1);
+  constexpr std::int64_t kMostRead = 8 << 10;
+  const std::int64_t bytes = call_.bytes();
   switch (call_.kind) {
     case CollectiveKind::kBarrier:
       return true;
     case CollectiveKind::kBroadcast:
-      return call_.bytes() <= kShort;
+      return bytes <= Packets::kLargest;
     case CollectiveKind::kAllReduce:
-      return read <= kShortReduction;
-    case CollectiveKind::kReduceScatter:
     case CollectiveKind::kAllGather:
+      return bytes <= Packets::kLargest && bytes * ranks() <= kMostRead;
+    case CollectiveKind::kReduceScatter:
     case CollectiveKind::kAllToAll:
-      return read <= kShort;
+      return bytes * ranks() <= Packets::kLargest;
   }
   return false;
 }
 
+/// What the caller of a call may do itself: a few microseconds' work.
+bool Collective::quick() const {
+  constexpr std::int64_t kMostBytes = 64 << 10;
+  return one_hop() || call_.bytes() * (call_.in_place() ? 1 : ranks()) <= kMostBytes;
+}
+
 bool Collective::attempt(std::chrono::nanoseconds spin) {
-  if (!one_hop()) return false;
+  if (!quick()) return false;
   group_->throw_if_given_up();
-  if (recorded_ || (number_ >= kLanes && !group_->all_settled(number_ - kLanes))) return false;
+  if (!slot_free()) return false;
   begin();
-  const bool only_root = call_.kind == CollectiveKind::kBroadcast;
-  if (only_root && rank() == call_.root) {
-    finish();
-    return true;
+  if (one_hop()) {
+    for (int peer = 0; peer < ranks(); ++peer) {
+      if (reads(peer) && !packet_comes(peer, spin)) return false;
+    }
+    return take_packets();
   }
-  for (int peer = 0; peer < ranks(); ++peer) {
-    if (peer == rank() || (only_root && peer != call_.root)) continue;
-    if (!desk(peer).step.spin_until(base_ + 1, spin)) return false;
-  }
-  take_one_hop();
+  if (!all_steps_come(spin)) return false;
+  check_arrivals();
+  if (!all_shared()) return false;
+  work_in_place();
+  if (!all_steps_come(spin)) return false;
+  finish();
   return true;
 }
 
@@ -93,20 +92,51 @@ void Collective::run() {
     begin();
   }
   if (one_hop()) {
-    if (call_.kind != CollectiveKind::kBroadcast) {
-      await_all_steps();
-    } else if (rank() != call_.root) {
-      await_step(call_.root);
-    }
-    take_one_hop();
+    run_short();
   } else {
     run_long();
   }
 }
 
-/// The slot is free when every rank is done with the call that had it before.
+void Collective::run_short() {
+  for (int peer = 0; peer < ranks(); ++peer) {
+    if (reads(peer) && !packet_comes(peer, group_->timing().spin)) await_arrival(peer);
+  }
+  while (!take_packets()) {
+    for (int peer = 0; peer < ranks(); ++peer) {
+      if (reads(peer)) await_arrival(peer);
+    }
+  }
+}
+
+/// Goes on where attempt() gave up: before this rank's work, or behind it.
+void Collective::run_long() {
+  if (!worked_) {
+    await_all_steps();
+    check_arrivals();
+    call_.flight->move();
+    if (all_shared()) {
+      work_in_place();
+    } else {
+      work_in_pieces();
+    }
+  }
+  // Peers are done with this rank's memory when they show this step too.
+  if (worked_) await_all_steps();
+  finish();
+}
+
+/// When every rank is done with the call that had it before.
+bool Collective::slot_free() const {
+  if (!recorded_ && (number_ < kLanes || group_->all_settled(number_ - kLanes))) return true;
+  for (int peer = 0; peer < ranks(); ++peer) {
+    if (!desk(peer).done.reached(turn_)) return false;
+  }
+  return true;
+}
+
 void Collective::await_slot() {
-  if (!recorded_ && (number_ < kLanes || group_->all_settled(number_ - kLanes))) return;
+  if (slot_free()) return;
   base_ = desk(rank()).step.value();
   for (int peer = 0; peer < ranks(); ++peer) {
     group_->wait(desk(peer).done, turn_, peer, waiting());
@@ -118,16 +148,17 @@ void Collective::begin() {
   base_ = mine.step.value();
   steps_ = 0;
   begun_ = true;
+  worked_ = false;
   call_.flight->start();
   RankStatus& status = group_->own_status();
   status.slot.store(slot_number_, kRelaxed);
   status.started.store(call_.sequence + 1, kRelaxed);
+  // Packets go first: a peer that waits awake for them does not look at the desk.
+  if (one_hop()) send_packets();
   write_call(mine, call_);
   mine.settled.store(group_->settled(), kRelaxed);
   Place place;
-  if (one_hop()) {
-    put(0, call_.count, 0);
-  } else {
+  if (!one_hop()) {
     // What peers read: the buffer that is not the result of this rank alone.
     const void* source = call_.in_place() ? call_.to : call_.from;
     place = group_->regions()->find(
@@ -136,17 +167,6 @@ void Collective::begin() {
   mine.region.store(place.region, kRelaxed);
   mine.offset.store(place.offset, kRelaxed);
   step();
-  if (one_hop() && !recorded_) prefetch_next_lane();
-}
-
-/// The next call is likely to be as short: its lines come while this one waits for the peers.
-void Collective::prefetch_next_lane() const {
-  constexpr std::int64_t kLine = 64;
-  constexpr std::int64_t kLines = 32;
-  const Slot next = group_->control().slot((slot_number_ + 1) % kLanes);
-  prefetch_to_write(&next.desk(rank()));
-  const std::int64_t lines = std::min(kLines, (call_.bytes() + kLine - 1) / kLine);
-  for (std::int64_t i = 0; i < lines; ++i) prefetch_to_write(next.area(rank(), 0) + i * kLine);
 }
 
 void Collective::finish() {
@@ -157,37 +177,105 @@ void Collective::finish() {
   call_.flight->finish();
 }
 
-void Collective::take_one_hop() {
-  check_arrivals();
-  take(0, call_.count, 0);
-  finish();
+void Collective::send_packets() const {
+  if (call_.kind == CollectiveKind::kBroadcast && rank() != call_.root) return;
+  const void* data = call_.in_place() ? call_.to : call_.from;
+  const std::int64_t size = call_.in_place() ? bytes(call_.count) : call_.from_bytes(ranks());
+  const PacketHead head{.shape = shape_of(call_),
+                        .root = call_.root,
+                        .count = static_cast<std::uint64_t>(call_.count),
+                        .settled = group_->settled()};
+  slot_.packets(rank()).write(tag(), head, static_cast<const std::byte*>(data), size);
 }
 
-/// Compares the peers' calls with this one. In a short broadcast only the root's is waited for.
-void Collective::check_arrivals() {
-  const bool only_root = call_.kind == CollectiveKind::kBroadcast && one_hop();
-  if (only_root && rank() == call_.root) return;
+bool Collective::packet_comes(int peer, std::chrono::nanoseconds spin) const {
+  return spin_until([packets = slot_.packets(peer), tag = tag()] { return packets.begun(tag); },
+                    spin);
+}
+
+void Collective::await_arrival(int peer) const {
+  await_step(peer);
+  group_->check(peer, waiting());
+}
+
+/// What peers have sent, once the first packet of each is here; false where another is late.
+bool Collective::take_packets() {
+  const std::int64_t block = bytes(call_.count);
   for (int peer = 0; peer < ranks(); ++peer) {
-    if (peer == rank() || (only_root && peer != call_.root)) continue;
+    if (!reads(peer)) continue;
+    const PacketHead head = slot_.packets(peer).head();
+    if (head.shape != shape_of(call_) || head.root != call_.root ||
+        head.count != static_cast<std::uint64_t>(call_.count)) {
+      await_arrival(peer);  // throws: the peer's desk says what it calls
+      ensure(false, "a packet of the call that the desk names");
+    }
+    group_->note_settled(peer, head.settled);
+  }
+  switch (call_.kind) {
+    case CollectiveKind::kAllReduce:
+    case CollectiveKind::kReduceScatter: {
+      alignas(64) std::array<std::byte, 10 << 10> arrived;
+      Pointers<const std::byte> sources(ranks());
+      std::byte* next = arrived.data();
+      for (int peer = 0; peer < ranks(); ++peer) {
+        if (peer == rank()) {
+          sources[peer] = call_.in_place() ? to(0) : from(rank() * call_.count);
+          continue;
+        }
+        if (!read_packets(peer, next)) return false;
+        sources[peer] = next;
+        next += block;
+      }
+      std::byte* own = to(0);
+      reduce({&own, 1}, sources.all(), call_.count, call_.type, call_.operation);
+      break;
+    }
+    case CollectiveKind::kAllGather:
+    case CollectiveKind::kAllToAll:
+      for (int peer = 0; peer < ranks(); ++peer) {
+        if (reads(peer) && !read_packets(peer, to(peer * call_.count))) return false;
+      }
+      copy_bytes(to(rank() * call_.count),
+                 from(call_.kind == CollectiveKind::kAllToAll ? rank() * call_.count : 0), block);
+      break;
+    case CollectiveKind::kBroadcast:
+      if (rank() != call_.root && !read_packets(call_.root, to(0))) return false;
+      break;
+    case CollectiveKind::kBarrier:
+      break;
+  }
+  // The next call is likely to be as short: its lines come while this one ends and that begins.
+  if (!recorded_) {
+    const Slot next = group_->control().slot((slot_number_ + 1) % kLanes);
+    next.packets(rank()).prefetch_to_write(block);
+  }
+  finish();
+  return true;
+}
+
+/// The block of a peer's message that is for this rank.
+bool Collective::read_packets(int peer, std::byte* to) const {
+  const bool blocks =
+      call_.kind == CollectiveKind::kReduceScatter || call_.kind == CollectiveKind::kAllToAll;
+  const std::int64_t block = bytes(call_.count);
+  return slot_.packets(peer).read(tag(), blocks ? rank() * block : 0, block, to);
+}
+
+void Collective::check_arrivals() {
+  for (int peer = 0; peer < ranks(); ++peer) {
+    if (peer == rank()) continue;
     group_->check(peer, waiting());
-    group_->note_settled(peer, desk(peer));
+    group_->note_settled(peer, desk(peer).settled.load(kRelaxed));
   }
 }
 
-void Collective::run_long() {
-  await_all_steps();
-  check_arrivals();
-  bool shared = true;
+/// Whether peers can read in place what there is to read.
+bool Collective::all_shared() const {
   for (int peer = 0; peer < ranks(); ++peer) {
     const bool read = call_.kind != CollectiveKind::kBroadcast || peer == call_.root;
-    if (read && desk(peer).region.load(kRelaxed) == 0) shared = false;
+    if (read && desk(peer).region.load(kRelaxed) == 0) return false;
   }
-  if (shared) {
-    work_in_place();
-  } else {
-    work_in_pieces();
-  }
-  finish();
+  return true;
 }
 
 void Collective::work_in_place() {
@@ -235,9 +323,8 @@ void Collective::work_in_place() {
     case CollectiveKind::kBarrier:
       break;
   }
-  // Peers are done with this rank's memory when they show this step too.
+  worked_ = true;
   step();
-  await_all_steps();
 }
 
 /// Two halves of an area take turns. That a peer shows the step of the next piece tells that it has
@@ -264,6 +351,7 @@ void Collective::work_in_pieces() {
       take(first, count, half);
     }
     half = 1 - half;
+    call_.flight->move();
   }
 }
 
@@ -273,6 +361,13 @@ void Collective::step() {
 
 void Collective::await_step(int peer) const {
   group_->wait(desk(peer).step, base_ + steps_, peer, waiting());
+}
+
+bool Collective::all_steps_come(std::chrono::nanoseconds spin) const {
+  for (int peer = 0; peer < ranks(); ++peer) {
+    if (peer != rank() && !desk(peer).step.spin_until(base_ + steps_, spin)) return false;
+  }
+  return true;
 }
 
 void Collective::await_all_steps() const {

@@ -18,29 +18,46 @@ class Collective {
   void set_numbered(Group& group, const CollectiveCall& call, std::uint64_t number);
   void set_recorded(Group& group, const CollectiveCall& call, std::uint32_t slot);
   bool recorded() const { return recorded_; }
+  FlightEntry& flight() const { return *call_.flight; }
 
-  /// Does a short call as far as that is possible without waiting for a peer longer than `spin`;
-  /// true if it is complete. Otherwise run() goes on from there.
+  /// Does a call of little work as far as that is possible without waiting for a peer longer than
+  /// `spin`; true if it is complete. Otherwise run() goes on from there.
   bool attempt(std::chrono::nanoseconds spin);
   /// Does the call; waits for peers as long as it takes. Throws Error.
   void run();
 
  private:
   bool one_hop() const;
+  bool quick() const;
+  bool all_shared() const;
+  bool slot_free() const;
   void await_slot();
   void begin();
-  void prefetch_next_lane() const;
   void finish();
-  void take_one_hop();
-  void check_arrivals();
+  void run_short();
   void run_long();
+  void check_arrivals();
   void work_in_place();
   void work_in_pieces();
+
+  // Short calls.
+  std::uint64_t tag() const { return recorded_ ? turn_ + std::uint64_t{1} : number_ + 1; }
+  /// Whether a short call reads what this peer sends.
+  bool reads(int peer) const {
+    return peer != rank() && (call_.kind != CollectiveKind::kBroadcast || peer == call_.root);
+  }
+  void send_packets() const;
+  bool packet_comes(int peer, std::chrono::nanoseconds spin) const;
+  /// Waits for a peer in its sleep, after which all its packets are there.
+  void await_arrival(int peer) const;
+  bool take_packets();
+  bool read_packets(int peer, std::byte* to) const;
 
   // Steps of the slot: what this rank shows, and what it waits for.
   void step();
   void await_step(int peer) const;
   void await_all_steps() const;
+  bool all_steps_come(std::chrono::nanoseconds spin) const;
 
   // Pieces: elements [first, first + count) of each block, through one half of the areas.
   std::int64_t piece_elements() const;
@@ -71,6 +88,7 @@ class Collective {
   std::uint64_t number_ = 0;  ///< of a numbered call
   std::uint32_t turn_ = 0;    ///< calls that the slot has seen before
   bool begun_ = false;
+  bool worked_ = false;      ///< in place: only peers are not done yet
   std::uint32_t base_ = 0;   ///< the slot's step before this call
   std::uint32_t steps_ = 0;  ///< of this call
 };

@@ -19,11 +19,6 @@ std::int64_t lanes_end(int ranks) {
   return head_bytes(ranks) + kLanes * Slot::bytes(ranks);
 }
 
-std::uint32_t shape_of(const CollectiveCall& call) {
-  return static_cast<std::uint32_t>(call.kind) | static_cast<std::uint32_t>(call.type) << 8 |
-         static_cast<std::uint32_t>(call.operation) << 16;
-}
-
 }  // namespace
 
 File Control::create(int ranks) {
@@ -50,6 +45,11 @@ Slot Control::slot(std::uint32_t number) {
     recorded_.emplace_back(file_.get(), lanes_end(ranks_) + next * bytes, bytes, false);
   }
   return {recorded_[recorded].data(), ranks_};
+}
+
+std::uint32_t shape_of(const CollectiveCall& call) {
+  return static_cast<std::uint32_t>(call.kind) | static_cast<std::uint32_t>(call.type) << 8 |
+         static_cast<std::uint32_t>(call.operation) << 16;
 }
 
 void write_call(Desk& desk, const CollectiveCall& call) {

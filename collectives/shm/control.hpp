@@ -1,6 +1,7 @@
 // The memory in which the ranks of a communicator tell each other what they do: slots, one per
-// collective in flight, with a desk per rank (what call it makes and how far it has come) and an
-// area per rank for data. It is a memfd that all of them map; untouched parts take no pages.
+// collective in flight, with a desk per rank (what call it makes and how far it has come), packets
+// for short messages and an area for data. It is a memfd that all map; untouched parts take no
+// pages.
 //
 // Numbered calls take the slots called lanes in turn; a recorded call has a slot of its own, since
 // its replays may come at any time. Everything here is written by one rank each and read by peers,
@@ -16,6 +17,7 @@
 
 #include "collectives/communicator.hpp"
 #include "collectives/shm/mapping.hpp"
+#include "collectives/shm/packets.hpp"
 #include "collectives/shm/signal.hpp"
 
 namespace ingot::shm {
@@ -25,7 +27,7 @@ constexpr std::uint32_t kRecorded = 4096;
 constexpr std::int64_t kHalfBytes = 128 << 10;  ///< of an area: data of one piece
 constexpr std::int64_t kAreaBytes = 2 * kHalfBytes;
 
-/// One rank's part of a slot. The first line tells everything that a peer needs in a short call.
+/// One rank's part of a slot.
 struct Desk {
   /// Counts what the owner has put here for its peers to see, over all calls of the slot.
   alignas(64) Signal step;
@@ -52,14 +54,19 @@ class Slot {
   Slot() = default;
   Slot(std::byte* data, int ranks) : data_(data), ranks_(ranks) {}
   Desk& desk(int rank) const { return *reinterpret_cast<Desk*>(data_ + rank * kDeskBytes); }
-  std::byte* area(int rank, std::int64_t half) const {
-    return data_ + desks_bytes(ranks_) + rank * kAreaBytes + half * kHalfBytes;
+  Packets packets(int rank) const {
+    return Packets(data_ + ranks_ * kDeskBytes + rank * Packets::kBytes);
   }
-  static std::int64_t bytes(int ranks) { return desks_bytes(ranks) + ranks * kAreaBytes; }
+  std::byte* area(int rank, std::int64_t half) const {
+    return data_ + areas_at(ranks_) + rank * kAreaBytes + half * kHalfBytes;
+  }
+  static std::int64_t bytes(int ranks) { return areas_at(ranks) + ranks * kAreaBytes; }
 
  private:
   static constexpr std::int64_t kDeskBytes = 256;  // pairs of lines are fetched together
-  static std::int64_t desks_bytes(int ranks) { return (ranks * kDeskBytes + 4095) / 4096 * 4096; }
+  static std::int64_t areas_at(int ranks) {
+    return (ranks * (kDeskBytes + Packets::kBytes) + 4095) / 4096 * 4096;
+  }
   std::byte* data_ = nullptr;
   int ranks_ = 0;
 };
@@ -95,6 +102,8 @@ class Control {
   std::deque<Mapping> recorded_;  ///< guarded by mutex_
 };
 
+/// Kind, type and operation in one number.
+std::uint32_t shape_of(const CollectiveCall& call);
 /// Puts a call on the owner's desk, except for the step that makes it visible.
 void write_call(Desk& desk, const CollectiveCall& call);
 /// Whether the peer at this desk makes the same call.

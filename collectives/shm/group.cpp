@@ -11,6 +11,9 @@ using Clock = std::chrono::steady_clock;
 
 /// How often a sleeping wait looks whether its peer still lives.
 constexpr std::chrono::milliseconds kSlice{50};
+/// How long a peer has ended before a wait for it does: whatever ended the peer, or watches the
+/// job, is to have its say first.
+constexpr std::chrono::seconds kGrace{1};
 
 }  // namespace
 
@@ -79,6 +82,7 @@ void Group::wait_asleep(const Signal& signal, std::uint32_t value, int peer,
                         const Waiting& waiting) const {
   const auto begin = Clock::now();
   const std::chrono::duration<double> timeout = timing_.timeout;
+  Clock::time_point last_alive = begin;
   while (true) {
     std::chrono::nanoseconds time = kSlice;
     if (timeout.count() > 0) {
@@ -91,7 +95,10 @@ void Group::wait_asleep(const Signal& signal, std::uint32_t value, int peer,
     const bool left = mesh_->has_left(members_[static_cast<std::size_t>(peer)]);
     // It may have signalled before it left.
     if (signal.reached(value)) return;
-    if (left) fail_waiting(fmt::format("{} has ended", name(peer)), waiting);
+    if (!left) last_alive = Clock::now();
+    if (Clock::now() - last_alive >= kGrace) {
+      fail_waiting(fmt::format("{} has ended", name(peer)), waiting);
+    }
     if (timeout.count() > 0 && Clock::now() - begin >= timeout) {
       fail_waiting(fmt::format("no answer from {} for {} s", name(peer), timeout.count()), waiting);
     }
@@ -156,19 +163,23 @@ std::string Group::describe_rank(int rank) const {
 }
 
 void Group::settle(std::uint64_t number) {
-  const std::scoped_lock lock(mutex_);
-  std::uint64_t lowest = settled_.load(std::memory_order_relaxed);
-  done_ |= std::uint64_t{1} << (number - lowest);
-  while ((done_ & 1U) != 0) {
-    done_ >>= 1;
-    ++lowest;
-  }
-  settled_.store(lowest, std::memory_order_release);
+  static_assert(kLanes < kWindow);
+  std::uint64_t word = settled_.load(std::memory_order_acquire);
+  std::uint64_t settled = 0;
+  do {
+    std::uint64_t lowest = word >> kWindow;
+    std::uint64_t done = word & ((std::uint64_t{1} << kWindow) - 1);
+    done |= std::uint64_t{1} << (number - lowest);
+    while ((done & 1U) != 0) {
+      done >>= 1;
+      ++lowest;
+    }
+    settled = lowest << kWindow | done;
+  } while (!settled_.compare_exchange_weak(word, settled, std::memory_order_acq_rel));
 }
 
-void Group::note_settled(int peer, const Desk& desk) {
+void Group::note_settled(int peer, std::uint64_t settled) {
   auto& known = peers_settled_[static_cast<std::size_t>(peer)];
-  const std::uint64_t settled = desk.settled.load(std::memory_order_relaxed);
   if (settled > known.load(std::memory_order_relaxed)) {
     known.store(settled, std::memory_order_release);
   }

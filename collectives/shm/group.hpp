@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -70,12 +69,12 @@ class Group {
   }
 
   // Numbered calls: which ones ranks are done with, so that lanes are used again.
-  /// Notes that this rank is done with call `number`, at most 63 above the lowest open one.
+  /// Notes that this rank is done with call `number`, less than kWindow above the lowest open one.
   void settle(std::uint64_t number);
   /// This rank is done with all calls numbered below.
-  std::uint64_t settled() const { return settled_.load(std::memory_order_acquire); }
-  /// Learns the same of a peer from its desk, which has been waited for.
-  void note_settled(int peer, const Desk& desk);
+  std::uint64_t settled() const { return settled_.load(std::memory_order_acquire) >> kWindow; }
+  /// Learns the same of a peer.
+  void note_settled(int peer, std::uint64_t settled);
   /// Whether every rank is known to be done with this call.
   bool all_settled(std::uint64_t number) const;
 
@@ -97,8 +96,8 @@ class Group {
   int rank_ = 0;
   std::shared_ptr<Control> control_;  ///< one for all ranks of a process
   std::shared_ptr<Regions> regions_;
-  std::mutex mutex_;
-  std::uint64_t done_ = 0;  ///< guarded by mutex_: bit i is set if call settled_ + i is done
+  /// The lowest open call, times 2^kWindow; below, bit i is set if the call i above that is done.
+  static constexpr unsigned kWindow = 16;
   std::atomic<std::uint64_t> settled_{0};
   std::vector<std::atomic<std::uint64_t>> peers_settled_;
 };

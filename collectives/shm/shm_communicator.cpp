@@ -99,14 +99,24 @@ void Shm::enqueue_on_host(const CollectiveCall& call, Stream& stream) {
 /// something that this caller is yet to do.
 bool Shm::attempt(void* context) {
   auto& pending = *static_cast<Pending*>(context);
-  if (!pending.collective.attempt(pending.owner.inline_spin_)) return false;
+  try {
+    if (!pending.collective.attempt(pending.owner.inline_spin_)) return false;
+  } catch (...) {
+    pending.collective.flight().fail();
+    throw;
+  }
   pending.free.store(true, std::memory_order_release);
   return true;
 }
 
 void Shm::run(void* context) {
   auto& pending = *static_cast<Pending*>(context);
-  pending.collective.run();
+  try {
+    pending.collective.run();
+  } catch (...) {
+    pending.collective.flight().fail();
+    throw;
+  }
   if (!pending.collective.recorded()) pending.free.store(true, std::memory_order_release);
 }
 

@@ -19,33 +19,10 @@ void futex_wake_all(const std::atomic<std::uint32_t>& word) {
   syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
-void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
-
 }  // namespace
 
 void Signal::advance_to(std::uint32_t value) {
   if ((word_.exchange(value << 1, std::memory_order_acq_rel) & 1U) != 0) futex_wake_all(word_);
-}
-
-bool Signal::spin_until(std::uint32_t value, std::chrono::nanoseconds time) const {
-  if (reached(value)) return true;
-  if (time.count() <= 0) return false;
-  // A peer in step answers sooner than a pause of some processors takes.
-  for (int i = 0; i < 200; ++i) {
-    if (reached(value)) return true;
-  }
-  const auto deadline = std::chrono::steady_clock::now() + time;
-  do {
-    for (int i = 0; i < 32; ++i) {
-      pause();
-      if (reached(value)) return true;
-    }
-  } while (std::chrono::steady_clock::now() < deadline);
-  return false;
 }
 
 bool Signal::sleep_until(std::uint32_t value, std::chrono::nanoseconds time) const {

@@ -9,6 +9,27 @@
 
 namespace ingot::shm {
 
+/// Asks until `there()` is true or about `time` is over, without sleeping; whether it is.
+template <typename F>
+bool spin_until(F there, std::chrono::nanoseconds time) {
+  if (there()) return true;
+  if (time.count() <= 0) return false;
+  // A peer in step answers sooner than a pause of some processors takes.
+  for (int i = 0; i < 200; ++i) {
+    if (there()) return true;
+  }
+  const auto deadline = std::chrono::steady_clock::now() + time;
+  do {
+    for (int i = 0; i < 32; ++i) {
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#endif
+      if (there()) return true;
+    }
+  } while (std::chrono::steady_clock::now() < deadline);
+  return false;
+}
+
 /// Zero bytes are a Signal of value 0. Counts modulo 2^31; at any moment the numbers in use lie
 /// within 2^30 of each other.
 class Signal {
@@ -20,7 +41,9 @@ class Signal {
     return reached_by(word_.load(std::memory_order_acquire), value);
   }
   /// Waits without sleeping, for at most about `time`; true if the number is reached.
-  bool spin_until(std::uint32_t value, std::chrono::nanoseconds time) const;
+  bool spin_until(std::uint32_t value, std::chrono::nanoseconds time) const {
+    return shm::spin_until([this, value] { return reached(value); }, time);
+  }
   /// Sleeps until the number is reached or the time is over; true if it is reached.
   bool sleep_until(std::uint32_t value, std::chrono::nanoseconds time) const;
 
