@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <deque>
-#include <map>
 #include <mutex>
 #include <utility>
 #include <vector>
 
+#include "collectives/host_staging.hpp"
 #include "collectives/mpi/collective.hpp"
 #include "collectives/mpi/control_channel.hpp"
 #include "collectives/mpi/progress_thread.hpp"
@@ -33,7 +33,9 @@ class MpiCommunicator final : public Communicator {
   int size() const override { return group_.size(); }
   std::string transport() const override { return "mpi"; }
 
-  void reserve(Stream& stream, std::int64_t bytes) override;
+  void reserve(Stream& stream, std::int64_t bytes) override {
+    if (size() > 1) staging_.reserve(stream, bytes);
+  }
   std::unique_ptr<Communicator> create_split(int color, int key) override;
 
   [[noreturn]] void abort(int exit_code) override { session_.abort(exit_code); }
@@ -50,7 +52,6 @@ class MpiCommunicator final : public Communicator {
 
   void enqueue(const CollectiveCall& call, Stream& stream) override;
   void enqueue_on_host(const Exchange& exchange, Stream& stream);
-  void enqueue_staged(Exchange exchange, Stream& stream);
   Slot* take_slot();
   static void run_slot(void* slot);
 
@@ -59,18 +60,17 @@ class MpiCommunicator final : public Communicator {
   std::mutex mutex_;
   std::deque<Slot> slots_;   ///< guarded by mutex_
   std::vector<Slot*> free_;  ///< guarded by mutex_; the last one used is reused first
-  /// Host memory that collectives of a stream whose device the host does not see go through; the
-  /// stream's order keeps them apart.
-  std::map<Stream*, Buffer> staging_;
+  HostStaging staging_;
 };
 
 void MpiCommunicator::enqueue(const CollectiveCall& call, Stream& stream) {
-  const Exchange exchange{call, &group_};
+  if (size() == 1) return HostStaging::copy_alone(call, stream);
   if (stream.device().host_visible() || call.kind == Kind::kBarrier) {
-    enqueue_on_host(exchange, stream);
-  } else {
-    enqueue_staged(exchange, stream);
+    return enqueue_on_host({call, &group_}, stream);
   }
+  const CollectiveCall staged = staging_.copy_in(call, stream, size());
+  enqueue_on_host({staged, &group_}, stream);
+  HostStaging::copy_out(call, staged, stream, size());
 }
 
 void MpiCommunicator::enqueue_on_host(const Exchange& exchange, Stream& stream) {
@@ -78,38 +78,6 @@ void MpiCommunicator::enqueue_on_host(const Exchange& exchange, Stream& stream) 
   slot->recorded = stream.recording();
   slot->collective.set(exchange);
   stream.call(run_slot, slot);
-}
-
-void MpiCommunicator::enqueue_staged(Exchange exchange, Stream& stream) {
-  Device& device = stream.device();
-  if (size() == 1) return device.copy(stream, exchange.to, exchange.from, exchange.bytes());
-  const bool in_place = exchange.in_place();
-  const std::int64_t from_bytes = exchange.from_bytes(size());
-  const std::int64_t to_bytes = exchange.to_bytes(size());
-  reserve(stream, from_bytes + to_bytes);
-  auto* staged_to = static_cast<std::byte*>(staging_.at(&stream).data());
-  std::byte* staged_from = staged_to + to_bytes;
-  void* const to = exchange.to;
-  if (in_place) {
-    device.copy(stream, staged_to, to, to_bytes);
-  } else {
-    device.copy(stream, staged_from, exchange.from, from_bytes);
-    exchange.from = staged_from;
-  }
-  exchange.to = staged_to;
-  enqueue_on_host(exchange, stream);
-  device.copy(stream, to, staged_to, to_bytes);
-}
-
-void MpiCommunicator::reserve(Stream& stream, std::int64_t bytes) {
-  Device& device = stream.device();
-  if (device.host_visible() || size() == 1) return;
-  Buffer& staging = staging_[&stream];
-  if (staging.bytes() >= bytes && staging.data() != nullptr) return;
-  ensure(!stream.recording(), "room for a recorded collective that was reserved before");
-  // Earlier collectives of the stream may still use the smaller one.
-  if (staging.data() != nullptr) stream.synchronize();
-  staging = device.allocate_host(std::max<std::int64_t>(bytes, 1), "collectives");
 }
 
 MpiCommunicator::Slot* MpiCommunicator::take_slot() {
