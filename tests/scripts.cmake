@@ -33,16 +33,20 @@ endif()
 # Ranks that die, hang or disagree, in each transport, and a few rounds of random ones (nightly.sh has
 # more).
 if(DEBIAN_PYTHON AND TARGET ingot)
-  foreach(transport mpi)
+  foreach(transport mpi shm)
     add_test(NAME cluster.faults.${transport} COMMAND ${DEBIAN_PYTHON}
       ${PROJECT_SOURCE_DIR}/tests/cluster/faults_test.py $<TARGET_FILE:ingot> ${MPIEXEC_EXECUTABLE}
       ${transport})
   endforeach()
   add_test(NAME cluster.random_faults COMMAND ${DEBIAN_PYTHON}
     ${PROJECT_SOURCE_DIR}/tests/cluster/random_faults.py $<TARGET_FILE:ingot> ${MPIEXEC_EXECUTABLE}
-    --rounds 4 --transport auto)
-  set_tests_properties(cluster.faults.mpi cluster.random_faults PROPERTIES LABELS "cluster"
-    TIMEOUT 600 PROCESSORS 2)
+    --rounds 4)
+  add_test(NAME cluster.faults.2_nodes COMMAND ${PROJECT_SOURCE_DIR}/tests/cluster/with_nodes.sh 2
+    ${DEBIAN_PYTHON} ${PROJECT_SOURCE_DIR}/tests/cluster/faults_test.py $<TARGET_FILE:ingot>
+    ${MPIEXEC_EXECUTABLE} auto Faults.test_killed_before_a_collective Faults.test_stopped
+    Faults.test_asked_to_end)
+  set_tests_properties(cluster.faults.mpi cluster.faults.shm cluster.faults.2_nodes
+    cluster.random_faults PROPERTIES LABELS "cluster" TIMEOUT 600 PROCESSORS 2 SKIP_RETURN_CODE 77)
 endif()
 
 # The command on GPUs beside the command on the CPU, and the machines it refuses.

@@ -8,6 +8,7 @@ Under with_nodes.sh the last rank is on another node.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,9 @@ class Faults(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         os.chdir(cls.folder.name)
         jobs.prepare(INGOT)
+        # A run that has come to step 4 and left its checkpoint, for those that fail later.
+        whole = jobs.Job(INGOT, MPIRUN, 2, "run.name=begun", "train.steps=4")
+        assert whole.wait() == 0, whole.output
 
     @classmethod
     def tearDownClass(cls):
@@ -34,13 +38,15 @@ class Faults(unittest.TestCase):
 
     def start(self, ranks, *overrides):
         self.run_name = self.id().rpartition(".")[2]
+        if not jobs.checkpoints(self.run_name):
+            shutil.copytree("runs/begun/checkpoints", f"runs/{self.run_name}/checkpoints")
         job = jobs.Job(INGOT, MPIRUN, ranks, f"run.name={self.run_name}",
                        f"collectives.transport={TRANSPORT}", *overrides)
         self.addCleanup(lambda: job.process.poll() is None and job.kill())
         return job
 
     def with_fault(self, ranks, kind, *overrides):
-        """A job whose rank 1 misbehaves in step 6, after the checkpoint of step 4."""
+        """A job that goes on from step 4 and whose rank 1 misbehaves in step 6."""
         job = self.start(ranks, f"fault.kind={kind}", "fault.rank=1", "fault.step=6", *overrides)
         job.wait_for_step(5)
         return job
@@ -49,7 +55,8 @@ class Faults(unittest.TestCase):
         self.assertEqual(job.wait(), code, job.output)
         self.assertEqual(job.processes_left(), [], job.output)
         self.assertEqual(len(job.errors()), 1, job.output)
-        self.assertEqual(jobs.flights(self.run_name), survivors, job.output)
+        # A stopped rank is continued before it is killed, and may be in time to leave a record.
+        self.assertEqual(set(survivors) - set(jobs.flights(self.run_name)), set(), job.output)
         self.assertEqual(jobs.checkpoints(self.run_name), [4], job.output)
         for rank in survivors:
             record = jobs.flight(self.run_name, rank)
@@ -122,8 +129,7 @@ class Faults(unittest.TestCase):
     def test_differing_where_calls_are_compared(self):
         for kind in ("skip_collective", "wrong_size"):
             with self.subTest(kind):
-                job = self.with_fault(3, kind, "fault.collective=2", "collectives.check=true",
-                                      "resume=none")
+                job = self.with_fault(3, kind, "fault.collective=2", "collectives.check=true")
                 self.check_end(job, TIMEOUT, [0, 1, 2])
                 self.assertRegex(job.output, r"do not call the same as collective \d+: rank 1 "
                                  r"\(\S+\) calls .*; ranks 0, 2 call ")
@@ -141,11 +147,12 @@ class Faults(unittest.TestCase):
         self.assertEqual(job.wait(), PREEMPTED, job.output)
         self.assertEqual(job.errors(), [])
         self.assertGreaterEqual(jobs.checkpoints(self.run_name)[-1], 5)
+        self.assertEqual(jobs.checkpoints(self.run_name)[0], 4)
         self.assertEqual(jobs.flights(self.run_name), [0, 1, 2])
 
     def test_without_its_mpirun(self):
         job = self.start(2)
-        job.wait_for_step(3)
+        job.wait_for_step(5)
         job.process.send_signal(signal.SIGKILL)
         job.wait()
         self.assertEqual(len(job.pids), 2)

@@ -75,7 +75,7 @@ def main():
     parser.add_argument("mpirun")
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--transport", default="auto,mpi")
+    parser.add_argument("--transport", default="auto,mpi,shm,hierarchical")
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(2**32)
     print(f"seed {seed} ({arguments.rounds} rounds)", flush=True)
@@ -90,7 +90,8 @@ def main():
             name["kind"] = choice.choice(["SIGKILL", "SIGKILL", "SIGSTOP", "SIGSTOP", "kill",
                                           "stop", "hang", "skip_collective", "wrong_size"])
             transport = choice.choice(arguments.transport.split(","))
-            name["overrides"] = ["run.name=run", f"collectives.transport={transport}"]
+            name["overrides"] = ["run.name=run", f"collectives.transport={transport}",
+                                 f"checkpoint.async={choice.choice(['true', 'false'])}"]
             start = time.monotonic()
             fault = external_fault if name["kind"].startswith("SIG") else internal_fault
             job = fault(choice, arguments, name)
