@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # What CI has no time for: every test under AddressSanitizer with UBSan and under ThreadSanitizer,
-# the examples in full, the whole table of ordered reductions, ranks that are killed, stopped and
-# confused at random points, and each fuzzer for an hour.
+# the examples in full, the whole table of ordered reductions, long random sequences of collectives,
+# ranks that are killed, stopped and confused at random points, and each fuzzer for an hour.
 #
-#   tests/nightly.sh [PART ...]   parts: asan tsan examples identity faults fuzz; default: all
+#   tests/nightly.sh [PART ...]      default: all of
+#     asan tsan examples identity collectives faults fuzz
 #
+# SEQUENCE_ROUNDS (default 100) is the number of random sequences per transport and number of ranks.
 # FAULT_ROUNDS (default 50) is the number of random faults, FAULT_SEED what they follow from.
-# FUZZ_SECONDS (default 3600) is the time of each fuzzer. Inputs it finds are kept in build/fuzz/found
-# and are the start of the next night.
+# FUZZ_SECONDS (default 3600) is the time of each fuzzer. Inputs it finds are kept in
+# build/fuzz/found and are the start of the next night.
 set -euo pipefail
 
 # shellcheck source=tests/parts.sh
@@ -15,13 +17,14 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/parts.sh"
 cd "$root"
 
 parts=("$@")
-((${#parts[@]})) || parts=(asan tsan examples identity faults fuzz)
+((${#parts[@]})) || parts=(asan tsan examples identity collectives faults fuzz)
 for name in "${parts[@]}"; do
   case "$name" in
-    asan | tsan | examples | identity | faults | fuzz) ;;
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 0 ;;
+    asan | tsan | examples | identity | collectives | faults | fuzz) ;;
+    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 0 ;;
     *)
-      echo "nightly.sh: no part '$name'; parts: asan tsan examples identity faults fuzz" >&2
+      echo "nightly.sh: no part '$name'; there are asan tsan examples identity collectives faults" \
+        "fuzz" >&2
       exit 64
       ;;
   esac
@@ -40,6 +43,24 @@ all_tsan() {
   # Examples run mpirun themselves; it and its daemons are not part of what is checked.
   "${fixed_addresses[@]}" ctest --test-dir "$work/build/tsan" -L 'unit|mpi' -j "$cores" \
     --timeout 1800 --output-on-failure | tail -80
+}
+
+# Each prints the seeds that it begins its rounds with.
+random_sequences() {
+  configure release
+  build release --target random_sequences_mpi_test
+  export INGOT_TEST_ROUNDS=${SEQUENCE_ROUNDS:-100} INGOT_TEST_TRANSPORT
+  local ranks
+  for INGOT_TEST_TRANSPORT in mpi shm; do
+    for ranks in 2 3 5 8; do
+      echo "--- $INGOT_TEST_TRANSPORT, $ranks ranks"
+      mpirun --oversubscribe --bind-to none --mca mpi_yield_when_idle 1 -np "$ranks" \
+        "$work/build/release/tests/random_sequences_mpi_test" >"$work/build/sequences.log" 2>&1 || {
+        tail -60 "$work/build/sequences.log"
+        return 1
+      }
+    done
+  done
 }
 
 random_faults() {
@@ -69,6 +90,7 @@ for name in "${parts[@]}"; do
     asan) part "everything under asan" 60 all_asan ;;
     tsan) part "everything under tsan" 60 all_tsan ;;
     examples) part "examples in full" 20 all_examples ;;
+    collectives) part "random sequences" 30 random_sequences ;;
     faults) part "random faults" 30 random_faults ;;
     identity) part "ordered reductions" 30 all_identity ;;
     fuzz)
