@@ -31,6 +31,9 @@ bool start_flight(void* flight) {
   static_cast<FlightEntry*>(flight)->start();
   return true;
 }
+void move_flight(void* flight) {
+  static_cast<FlightEntry*>(flight)->move();
+}
 bool finish_flight(void* flight) {
   static_cast<FlightEntry*>(flight)->finish();
   return true;
@@ -82,7 +85,6 @@ class HierarchicalCommunicator final : public Communicator {
   void all_reduce_twice(const CollectiveCall& call, Piece piece, Stream& stream);
   void reduce_scatter_by_rails(const CollectiveCall& call, Stream& stream);
   void all_gather_by_rails(const CollectiveCall& call, Stream& stream);
-  void all_to_all_by_rails(const CollectiveCall& call, Stream& stream);
   void broadcast_by_rails(const CollectiveCall& call, Stream& stream);
   void broadcast_by_leaders(const CollectiveCall& call, Stream& stream);
   void run_all(const CollectiveCall& call, Stream& stream);
@@ -121,7 +123,7 @@ void HierarchicalCommunicator::enqueue_parts(const CollectiveCall& call, Stream&
     case Kind::kAllGather:
       return even ? all_gather_by_rails(call, stream) : run_all(call, stream);
     case Kind::kAllToAll:
-      return even ? all_to_all_by_rails(call, stream) : run_all(call, stream);
+      return run_all(call, stream);
     case Kind::kBroadcast:
       return even ? broadcast_by_rails(call, stream) : broadcast_by_leaders(call, stream);
     case Kind::kBarrier:
@@ -166,6 +168,7 @@ void HierarchicalCommunicator::in_pieces(const CollectiveCall& call, std::int64_
       with.network->record(*with.arrived[side]);
     }
     if (index > 0) finish(index - 1);
+    stream.call(move_flight, call.flight);
   }
   finish(pieces - 1);
 }
@@ -257,18 +260,6 @@ void HierarchicalCommunicator::all_gather_by_rails(const CollectiveCall& call, S
   }
 }
 
-/// First what goes to a place in any node is brought to the rank of this node that has it.
-void HierarchicalCommunicator::all_to_all_by_rails(const CollectiveCall& call, Stream& stream) {
-  const std::int64_t node_count = call.count * inside_->size();
-  const std::int64_t node_bytes = call.bytes() * inside_->size();
-  std::byte* sorted = scratch(stream, node_bytes * nodes_.count());
-  for (int node = 0; node < nodes_.count(); ++node) {
-    inside_->all_to_all(sorted + node * node_bytes, offset(call.from, node * node_bytes),
-                        call.count, call.type, stream, call.label);
-  }
-  rail_->all_to_all(call.to, sorted, node_count, call.type, stream, call.label);
-}
-
 void HierarchicalCommunicator::broadcast_by_rails(const CollectiveCall& call, Stream& stream) {
   const int node = nodes_.node_of(call.root);
   const int place = call.root - nodes_.first_rank(node);
@@ -349,13 +340,14 @@ std::byte* HierarchicalCommunicator::scratch(Stream& stream, std::int64_t bytes)
 }
 
 void HierarchicalCommunicator::reserve(Stream& stream, std::int64_t bytes) {
-  // all_to_all needs the most: as much as each of its two buffers.
-  if (nodes_.even()) scratch(stream, (bytes + 1) / 2);
+  // reduce_scatter and all_gather keep one block of each node.
+  if (nodes_.even()) scratch(stream, bytes / nodes_.most());
   Stream& network = *lane(stream).network;
-  inside_->reserve(stream, bytes);
+  // An all_reduce in place is a reduce_scatter inside, which counts its result as well.
+  inside_->reserve(stream, bytes + bytes / nodes_.here());
   rail_->reserve(stream, bytes);
   rail_->reserve(network, bytes);
-  if (!nodes_.even()) all_->reserve(stream, bytes);
+  all_->reserve(stream, bytes);
 }
 
 /// A number of each rank. Blocking.

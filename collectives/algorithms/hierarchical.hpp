@@ -7,7 +7,8 @@
 //                    Small ones: all_reduce in the node, then per rail.
 //   reduce_scatter   in the node once for each node, then per rail
 //   all_gather       per rail, while the node gathers its own; then in the node for each other node
-//   all_to_all       in the node once for each node, then per rail
+//   all_to_all       left to the transport that joins all ranks: no byte is for more than one, and
+//                    a way through the node measured slower
 //   broadcast        along the root's rail, then in each node; in pieces
 //   barrier          in the node, then per rail
 //

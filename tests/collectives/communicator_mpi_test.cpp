@@ -35,6 +35,7 @@ std::string asked_transport() {
 }
 
 constexpr std::int64_t kLargest = 65537;  ///< elements that are tried with every element type
+constexpr std::int64_t kMost = 3500000;   ///< elements of all ranks together
 constexpr std::int64_t kAround =
     3;  ///< elements before and after each operand, to stay as they are
 constexpr int kUntouched = 77;
@@ -85,7 +86,7 @@ template <typename T>
 class EveryElementType : public ::testing::Test {
  protected:
   void SetUp() override {
-    const std::int64_t largest = (kLargest + 2 * kAround) * 2 * ranks();
+    const std::int64_t largest = (kLargest + 2 * kAround) * 2 * (ranks() + 1);
     shared_ = device_.allocate(largest * static_cast<std::int64_t>(sizeof(double)), "shared");
     communicator_->share(shared_);
   }
@@ -142,7 +143,7 @@ TYPED_TEST(EveryElementType, AllReduce) {
 
 TYPED_TEST(EveryElementType, ReduceScatter) {
   this->for_every_size([&](std::int64_t count, const std::string& how, auto operand) {
-    if (count > 2000000) return;
+    if (count * this->ranks() > kMost) return;
     const std::int64_t first = this->rank() * count;
     for (const ReduceOperation operation : kOperations) {
       auto from = operand(count * this->ranks());
@@ -174,7 +175,7 @@ TYPED_TEST(EveryElementType, ReduceScatter) {
 
 TYPED_TEST(EveryElementType, AllGather) {
   this->for_every_size([&](std::int64_t count, const std::string& how, auto operand) {
-    if (count > 2000000) return;
+    if (count * this->ranks() > kMost) return;
     const auto all = [&](std::int64_t i) {
       return contribution(static_cast<int>(i / count), i % count);
     };
@@ -198,7 +199,7 @@ TYPED_TEST(EveryElementType, AllGather) {
 
 TYPED_TEST(EveryElementType, AllToAll) {
   this->for_every_size([&](std::int64_t count, const std::string& how, auto operand) {
-    if (count > 2000000) return;
+    if (count * this->ranks() > kMost) return;
     auto from = operand(count * this->ranks());
     auto to = operand(count * this->ranks());
     from.fill(this->rank(), 0);
