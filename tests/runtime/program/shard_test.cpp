@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <memory>
 #include <set>
+#include <vector>
 
 #include "runtime/program/differentiate.hpp"
 #include "runtime/program/gathers.hpp"
@@ -161,8 +163,9 @@ struct Case {
 
 class Sharding : public ::testing::TestWithParam<Case> {
  protected:
-  static Program program(bool tied) {
-    Chain chain(6, 4, tied);
+  Program program(bool tied) {
+    chains_.push_back(std::make_unique<Chain>(6, 4, tied));
+    Chain& chain = *chains_.back();
     chain.layout = lay_out(chain.layout.parameters, {6, 5, 4, 3, 2, 1}, 1, GetParam().shard_ranks);
     chain.parallel.shard = GetParam().shard;
     chain.parallel.ordered = GetParam().ordered;
@@ -171,6 +174,9 @@ class Sharding : public ::testing::TestWithParam<Case> {
     chain.parallel.slots = 3;
     return chain.schedule(GetParam().step);
   }
+
+ private:
+  std::vector<std::unique_ptr<Chain>> chains_;  // programs refer to ops of their registries
 };
 
 TEST_P(Sharding, OrdersWhateverTouchesTheSameMemory) {
