@@ -86,6 +86,14 @@ TEST(Validate, AnOrderedReductionTakesNothingThatRanksOrTheWireDecide) {
   EXPECT_THAT(refusal({ordered, "batch.micro=auto"}), HasSubstr("parallel.reduction: fast"));
 }
 
+TEST(Validate, NodesCanOnlyShareAStateThatIsSharded) {
+  const std::string node = "parallel.shard_group=node";
+  EXPECT_EQ(refusal({node, "parallel.shard=parameters"}), "accepted");
+  EXPECT_THAT(refusal({node}), HasSubstr("means nothing where parallel.shard is none"));
+  EXPECT_THAT(refusal({node, "parallel.shard=optimizer", "parallel.reduction=ordered"}),
+              HasSubstr("node is not available with parallel.reduction: ordered"));
+}
+
 TEST(Validate, StepsThatAreReducedAtOnceNeedAPowerOfTwoOfRanksToBeOrdered) {
   const auto with = [](const char* shard, int ranks) {
     return refusal({"parallel.reduction=ordered", fmt::format("parallel.shard={}", shard),
