@@ -111,7 +111,12 @@ int run_plan(const PlanOptions& options) {
   Registry registry;
   fill_registry(registry, config, options.allow_plugins);
   const PlanDevice device = open_plan_device(config, registry, per_node);
-  const PlanInputs inputs{config, data, registry, *device.device, {options.ranks, 0, per_node}};
+  const PlanInputs inputs{config,
+                          data,
+                          registry,
+                          *device.device,
+                          {options.ranks, 0, per_node},
+                          device.device->host_visible() && !device.stands_in};
 
   PlanReport report;
   report.fit = memory_of(options, config, device, per_node);
@@ -134,6 +139,7 @@ int run_plan(const PlanOptions& options) {
   report.accumulation = accumulation_steps(config, options.ranks);
   report.parallel = describe_parallel(config);
   report.estimate = estimate_run(run.plan, run.options);
+  report.host_computes = inputs.host_computes;
   if (report.fit) {
     report.fit->fit =
         largest_micro(micro_candidates(config, options.ranks, false), report.fit->available,

@@ -32,13 +32,22 @@ std::string render_head(const PlanReport& report) {
   return table.render();
 }
 
-std::string render_memory(const RunEstimate& estimate) {
+std::string render_memory(const PlanReport& report) {
+  const RunEstimate& estimate = report.estimate;
   Table table({{"memory of a rank"}, {"bytes", true}, {"about", true}});
   for (const MemoryUse& use : estimate.memory) {
     table.add({std::string(name_of(use.kind)), with_separators(use.bytes), approximate(use.bytes)});
   }
+  const auto checkpoint = [&] {
+    table.add({std::string(name_of(MemoryKind::kCheckpointBuffer)),
+               with_separators(estimate.checkpoint_buffer),
+               approximate(estimate.checkpoint_buffer)});
+  };
+  if (report.total() != estimate.bytes()) checkpoint();
   table.add_rule();
-  table.add({"total", with_separators(estimate.bytes()), approximate(estimate.bytes())});
+  table.add({"total", with_separators(report.total()), approximate(report.total())});
+  // A GPU's run keeps it in the host's memory.
+  if (report.total() == estimate.bytes() && estimate.checkpoint_buffer > 0) checkpoint();
   return table.render();
 }
 
@@ -117,7 +126,7 @@ std::vector<Traffic> merged(const std::vector<Traffic>& traffic) {
 }
 
 std::string render_plan(const PlanReport& report) {
-  std::string text = render_head(report) + "\n" + render_memory(report.estimate) + "\n" +
+  std::string text = render_head(report) + "\n" + render_memory(report) + "\n" +
                      render_traffic(report.estimate) + "\n" + render_work(report.estimate.work) +
                      "\n" + render_fit(report);
   if (!report.note.empty()) text += fmt::format("note: {}\n", report.note);
@@ -128,6 +137,9 @@ ordered_json plan_json(const PlanReport& report) {
   const RunEstimate& estimate = report.estimate;
   ordered_json kinds = ordered_json::object();
   for (const MemoryUse& use : estimate.memory) kinds[std::string(name_of(use.kind))] = use.bytes;
+  if (report.total() != estimate.bytes()) {
+    kinds[std::string(name_of(MemoryKind::kCheckpointBuffer))] = estimate.checkpoint_buffer;
+  }
   ordered_json buffers = ordered_json::object();
   for (const auto& [name, bytes] : estimate.buffers) buffers[name] = bytes;
   ordered_json traffic = ordered_json::array();
@@ -152,7 +164,10 @@ ordered_json plan_json(const PlanReport& report) {
       {"batch",
        {{"micro", report.micro}, {"global", report.global}, {"accumulation", report.accumulation}}},
       {"memory",
-       {{"total", estimate.bytes()}, {"kinds", std::move(kinds)}, {"buffers", std::move(buffers)}}},
+       {{"total", report.total()},
+        {"checkpoint_buffer", estimate.checkpoint_buffer},
+        {"kinds", std::move(kinds)},
+        {"buffers", std::move(buffers)}}},
       {"traffic", std::move(traffic)},
       {"sent_per_step", sent_per_step(estimate.traffic)},
       {"work",

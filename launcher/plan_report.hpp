@@ -31,7 +31,13 @@ struct PlanReport {
   std::int64_t accumulation = 1;
   std::string parallel;  ///< "shard none, reduction fast"
   RunEstimate estimate;
+  bool host_computes = true;     ///< the device's memory is the host's
   std::optional<MemoryFit> fit;  ///< none where the memory is not known
+
+  /// Bytes of the memory that a rank computes in.
+  std::int64_t total() const {
+    return estimate.bytes() + (host_computes ? estimate.checkpoint_buffer : 0);
+  }
 };
 
 /// Calls that differ only in their program, as one row.

@@ -20,11 +20,12 @@ struct StepScalars {
   std::int64_t last_position = 0;  ///< generation: row of the chunk whose logits are wanted
   std::int64_t micro_batch = 0;    ///< host: 0 before the first of a step; record_loss counts it up
   // Sums over the ranks: one all_reduce of kStepSums adjacent f64 makes them global.
-  double loss_sum = 0;    ///< host: 0 before the first micro batch; kernels add to it
-  double counted = 1;     ///< host: targets of this rank's micro batches that the loss counts
-  double stop_votes = 0;  ///< host: 1 where this rank got a signal to save and stop
-  double save_votes = 0;  ///< host: 1 where this rank was asked to save and go on
-  double time_votes = 0;  ///< host: 1 where this rank's wall-time limit has passed
+  double loss_sum = 0;     ///< host: 0 before the first micro batch; kernels add to it
+  double counted = 1;      ///< host: targets of this rank's micro batches that the loss counts
+  double stop_votes = 0;   ///< host: 1 where this rank got a signal to save and stop
+  double save_votes = 0;   ///< host: 1 where this rank was asked to save and go on
+  double time_votes = 0;   ///< host: 1 where this rank's wall-time limit has passed
+  double saved_votes = 0;  ///< host: 1 where this rank has written its part of a checkpoint
   // Set by kernels of the update program.
   double gradient_norm = 0;   ///< global norm of gradient / counted, before clipping
   double gradient_scale = 1;  ///< what update multiplies gradients by: clip factor / counted
@@ -32,6 +33,6 @@ struct StepScalars {
 };
 
 /// Doubles from loss_sum on that are summed over ranks.
-constexpr std::int64_t kStepSums = 5;
+constexpr std::int64_t kStepSums = 6;
 
 }  // namespace ingot

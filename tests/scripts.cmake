@@ -22,7 +22,7 @@ if(CLANG_FORMAT)
 endif()
 
 if(DEBIAN_PYTHON AND TARGET ingot)
-  foreach(name errors resume identity bench_collectives)
+  foreach(name errors resume saving identity bench_collectives)
     add_test(NAME launcher.${name} COMMAND ${DEBIAN_PYTHON}
       ${PROJECT_SOURCE_DIR}/tests/launcher/${name}_test.py $<TARGET_FILE:ingot>
       ${MPIEXEC_EXECUTABLE})

@@ -12,10 +12,11 @@ namespace ingot {
 std::vector<HeldPiece> pieces_to_save(const StoreLayout& layout, const StateKind& kind, int rank,
                                       int ranks) {
   const std::vector<HeldRange> ranges = held_ranges(kind, layout);
-  const bool whole = kind.held.empty();
-  const bool stated = kind.replicas > 0;
-  const int replica = stated ? kind.replica : (whole ? rank : 0);
-  const int replicas = stated ? kind.replicas : (whole ? ranks : 1);
+  std::int64_t elements = 0;
+  for (const HeldRange& range : ranges) elements += range.count;
+  const bool whole = elements == layout.elements;
+  const int replica = whole ? rank : kind.replica;
+  const int replicas = whole ? ranks : kind.replicas;
   ensure(replica >= 0 && replica < replicas, "a replica's number below their count");
 
   std::vector<HeldPiece> held;

@@ -73,7 +73,8 @@ std::string own_pieces_name(const std::string& kind) {
   return fmt::format("{} of {}", kPiecesName, kind);
 }
 
-FileEntry write_rank_file(const RankFilePlace& place, const StateView& state) {
+FileEntry write_rank_file(const RankFilePlace& place, const StateView& state,
+                          const std::function<void()>& between_parts) {
   FileEntry entry{rank_file_name(place.rank), 0, "", {}};
   const std::string path = place.folder + "/" + entry.name;
   Hdf5Plan plan = plan_of(place);
@@ -102,6 +103,7 @@ FileEntry write_rank_file(const RankFilePlace& place, const StateView& state) {
       checksum.add(bytes);
       writer.write(d, position, bytes);
       position += bytes.size();
+      if (between_parts) between_parts();
     };
     if (plan.datasets[d].type == kUnsigned64) {
       put(bytes_of(sources[d].first));

@@ -5,6 +5,7 @@
 // ranks.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -30,8 +31,10 @@ struct RankFilePlace {
   bool private_files = false;
 };
 
-/// Writes and fsyncs this rank's share of the state. Error(kCannotWrite).
-FileEntry write_rank_file(const RankFilePlace& place, const StateView& state);
+/// Writes and fsyncs this rank's share of the state. Error(kCannotWrite), or what `between_parts`
+/// throws: it is called after each part of a few MiB.
+FileEntry write_rank_file(const RankFilePlace& place, const StateView& state,
+                          const std::function<void()>& between_parts = {});
 
 /// A rank file, mapped and checked against its manifest entry: its datasets exist with the right
 /// type and size and its pieces lie inside their tensors. The values are verified when they are

@@ -3,6 +3,8 @@
 // was there before is touched.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,15 +13,28 @@
 
 namespace ingot {
 
+/// Where a save has got to.
+enum class SaveStage : std::uint8_t {
+  kWriting,          ///< after each part of a rank's file, on every rank
+  kFilesWritten,     ///< rank 0: every file but the manifest is durable
+  kManifestWritten,  ///< rank 0: all that is missing is the folder's name
+  kRenamed           ///< rank 0: the checkpoint exists
+};
+
 struct SaveOptions {
   std::string directory;       ///< the run's "checkpoints" folder; created where missing
   std::int64_t keep = 0;       ///< newest checkpoints that stay; 0: all
   bool private_files = false;  ///< files 0600, folders 0700
+  /// Told by the thread that writes; what it throws fails the save. For tests of faults.
+  std::function<void(SaveStage)> on_stage = {};
 };
 
 struct SaveResult {
   std::string path;  ///< of the checkpoint
+  std::int64_t step = 0;
   std::int64_t bytes = 0;
+  double seconds = 0;          ///< from its begin to its end; background_save.hpp fills these two
+  double blocked_seconds = 0;  ///< of them, those that this rank's training waited
   /// What did not hurt the checkpoint: older ones that could not be removed.
   std::vector<std::string> warnings;
 };

@@ -52,10 +52,10 @@ struct StateKind {
   /// rank that holds nothing of a kind gives one range of 0 elements. Ranges may include padding.
   std::vector<HeldRange> held = {};
   /// This rank's number among the ranks that hold the same ranges, and how many these are: each
-  /// saves its part of them. 0 replicas: all ranks of the job where `held` is empty (they hold the
-  /// whole store), otherwise this rank alone.
+  /// saves its part of them. Of the whole store all ranks of the job are replicas, whatever these
+  /// say.
   int replica = 0;
-  int replicas = 0;
+  int replicas = 1;
 
   /// `first` counts in the buffer, not in the flat store.
   void read(std::int64_t first, std::span<float> to) const;

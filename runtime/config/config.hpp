@@ -143,8 +143,10 @@ struct EnvironmentConfig {
 };
 
 struct CheckpointConfig {
-  std::int64_t every = 0;  ///< steps; 0: only at the end
-  std::int64_t keep = 2;   ///< newest ones that are kept; 0: all
+  std::int64_t every = 0;         ///< steps; 0: only at the end
+  std::int64_t keep = 2;          ///< newest ones that are kept; 0: all
+  bool async = true;              ///< those of `every` are written while training goes on
+  std::int64_t max_failures = 3;  ///< in a row, that end the run
   bool at_end = true;
 
   friend bool operator==(const CheckpointConfig&, const CheckpointConfig&) = default;
@@ -175,6 +177,14 @@ struct FaultConfig {
   friend bool operator==(const FaultConfig&, const FaultConfig&) = default;
 };
 
+/// Steps whose timeline is written down.
+struct TraceConfig {
+  std::int64_t first = 10;  ///< counted from 1
+  std::int64_t steps = 0;   ///< how many from there on; 0: none
+
+  friend bool operator==(const TraceConfig&, const TraceConfig&) = default;
+};
+
 /// Where the values that were written down stand, for messages; two configurations are equal
 /// wherever theirs stand.
 struct Origins {
@@ -202,6 +212,7 @@ struct Config {
   CheckpointConfig checkpoint;
   EvaluateConfig evaluate;
   LogConfig log;
+  TraceConfig trace;
   std::string resume = "auto";       ///< auto | none | checkpoint path
   std::string init_from;             ///< checkpoint whose weights (only) are the start
   std::vector<std::string> plugins;  ///< shared libraries with ops; need --allow-plugins

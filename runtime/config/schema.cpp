@@ -235,21 +235,22 @@ Schema parallel_schema() {
 }
 
 Schema collectives_schema() {
-  return {"collectives",
-          "How ranks exchange gradients.",
-          {choice("transport", &CollectivesConfig::transport, {"auto", "mpi", "shm", "hierarchical"},
-                  "auto takes the fastest that reaches all ranks. shm: the ranks of one node read "
-                  "each other's memory. hierarchical: that inside of nodes, and mpi between them. "
-                  "mpi moves host memory; memory of GPUs goes through it.")
-               .reserve({"nccl"}),
-           duration("timeout", &CollectivesConfig::timeout, {.least = 0, .most = 30 * 86400.0},
-                    "How long ranks wait inside a collective, or for each other when saving, "
-                    "without anything moving. After that the job ends with exit code 75 and says "
-                    "which rank did not come. 0: for ever."),
-           boolean("check", &CollectivesConfig::check,
-                   "Whether ranks compare operation, type and size of each collective before they "
-                   "begin it. For finding a rank that calls something else; costs an exchange per "
-                   "collective.")}};
+  return {
+      "collectives",
+      "How ranks exchange gradients.",
+      {choice("transport", &CollectivesConfig::transport, {"auto", "mpi", "shm", "hierarchical"},
+              "auto takes the fastest that reaches all ranks. shm: the ranks of one node read "
+              "each other's memory. hierarchical: that inside of nodes, and mpi between them. "
+              "mpi moves host memory; memory of GPUs goes through it.")
+           .reserve({"nccl"}),
+       duration("timeout", &CollectivesConfig::timeout, {.least = 0, .most = 30 * 86400.0},
+                "How long ranks wait inside a collective, or for each other when saving, "
+                "without anything moving. After that the job ends with exit code 75 and says "
+                "which rank did not come. 0: for ever."),
+       boolean("check", &CollectivesConfig::check,
+               "Whether ranks compare operation, type and size of each collective before they "
+               "begin it. For finding a rank that calls something else; costs an exchange per "
+               "collective.")}};
 }
 
 Schema fault_schema() {
@@ -290,14 +291,20 @@ Schema environment_schema() {
 }
 
 Schema checkpoint_schema() {
-  return {"checkpoint",
-          "What is saved in the run's folder.",
-          {integer("every", &CheckpointConfig::every, {.least = 0, .most = kMostSteps},
-                   "Steps between checkpoints. 0: only at the end."),
-           integer("keep", &CheckpointConfig::keep, {.least = 0, .most = 1e6},
-                   "How many of the newest are kept. 0: all."),
-           boolean("at_end", &CheckpointConfig::at_end, "Whether one is saved at the end."),
-           reserved("async")}};
+  return {
+      "checkpoint",
+      "What is saved in the run's folder.",
+      {integer("every", &CheckpointConfig::every, {.least = 0, .most = kMostSteps},
+               "Steps between checkpoints. 0: only at the end."),
+       integer("keep", &CheckpointConfig::keep, {.least = 0, .most = 1e6},
+               "How many of the newest are kept. 0: all."),
+       boolean("at_end", &CheckpointConfig::at_end, "Whether one is saved at the end."),
+       boolean("async", &CheckpointConfig::async,
+               "With `every`: whether training goes on while a checkpoint is written. Each rank "
+               "then keeps a buffer of host memory for its part of the state."),
+       integer("max_failures", &CheckpointConfig::max_failures, {.least = 1, .most = 1e6},
+               "The run ends, with exit code 73, when this many checkpoints in a row could not "
+               "be written. The last one of a run must succeed.")}};
 }
 
 Schema evaluate_schema() {
@@ -314,6 +321,17 @@ Schema log_schema() {
           "What is printed.",
           {integer("every", &LogConfig::every, {.least = 1, .most = kMostSteps},
                    "Steps between lines in a batch log.")}};
+}
+
+Schema trace_schema() {
+  return {"trace",
+          "Timelines of single steps, for Perfetto (ui.perfetto.dev) and chrome://tracing: when "
+          "each op and each exchange ran, a file per step and rank in the run's folder `trace`. A "
+          "traced step is slower and computes the same bits.",
+          {integer("first", &TraceConfig::first, {.least = 1, .most = kMostSteps},
+                   "The first step that is traced, counted from 1."),
+           integer("steps", &TraceConfig::steps, {.least = 0, .most = 1000},
+                   "How many from there on. 0: none.")}};
 }
 
 }  // namespace
@@ -353,7 +371,7 @@ Schema config_schema() {
             "A checkpoint whose weights, and nothing else, are the start."),
        text_list("plugins", &Config::plugins,
                  "Shared libraries with ops; they need `--allow-plugins`, because they run code."),
-       reserved("trace"),
+       mapping("trace", &Config::trace, trace_schema()),
        reserved("check"),
        mapping("fault", &Config::fault, fault_schema())}};
 }

@@ -232,8 +232,8 @@ void check_start(const Config& config) {
 
 void check_fault(const Config& config, int ranks) {
   if (config.fault.kind != "none" && config.fault.rank >= ranks) {
-    refuse(config, "fault.rank", "there is no rank {}: the job has ranks 0 to {}", config.fault.rank,
-           ranks - 1);
+    refuse(config, "fault.rank", "there is no rank {}: the job has ranks 0 to {}",
+           config.fault.rank, ranks - 1);
   }
 }
 

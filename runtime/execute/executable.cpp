@@ -215,9 +215,11 @@ std::vector<TimedInstruction> Executable::run_timed() {
   streams_.compute->synchronize();
   if (streams_.communication != nullptr) streams_.communication->synchronize();
   for (TimedInstruction& time : times) {
+    // Distances by the device's clock, which is finer than the host's.
     const Event& first = *marks_[2 * times.front().instruction];
-    time.begin = marks_[2 * time.instruction]->seconds_since(first);
-    time.end = marks_[2 * time.instruction + 1]->seconds_since(first);
+    const double start = first.seconds();
+    time.begin = start + marks_[2 * time.instruction]->seconds_since(first);
+    time.end = start + marks_[2 * time.instruction + 1]->seconds_since(first);
   }
   return times;
 }

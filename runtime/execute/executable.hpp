@@ -41,7 +41,7 @@ struct Communicators {
   }
 };
 
-/// When one instruction of a program ran, in seconds since the run's first one began.
+/// When one instruction of a program ran, in steady-clock seconds.
 struct TimedInstruction {
   std::size_t instruction = 0;  ///< of Program::instructions: an op or a collective
   double begin = 0;

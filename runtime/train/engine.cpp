@@ -184,11 +184,16 @@ void Engine::add_counted(double counted) {
 void Engine::run_micro(bool last) {
   const std::size_t batch = last ? micro_of_batch_.size() - 1 : batch_of_step_++;
   ensure(batch < micro_of_batch_.size(), "a program for this micro batch of the step");
-  micros_[micro_of_batch_[batch]].enqueue();
+  run(micros_[micro_of_batch_[batch]]);
 }
 
 void Engine::run_update() {
-  update_->enqueue();
+  run(*update_);
+}
+
+void Engine::run(Executable& executable) {
+  if (trace_ == nullptr) return executable.enqueue();
+  add_spans(*trace_, executable.program(), executable.run_timed());
 }
 
 StepScalars Engine::finish_step() {

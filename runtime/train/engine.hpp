@@ -13,6 +13,7 @@
 #include "runtime/execute/upload_ring.hpp"
 #include "runtime/model/model.hpp"
 #include "runtime/train/engine_plan.hpp"
+#include "runtime/train/step_tracer.hpp"
 
 namespace ingot {
 
@@ -50,9 +51,10 @@ class Engine {
   /// Forward and backward of the loaded batch; the last one of a step also reduces over ranks.
   /// Called once for each micro batch of a step, the last one with `last`.
   void run_micro(bool last);
-  /// run_micro(true), and when each of its instructions ran; see Executable::run_timed().
-  std::vector<TimedInstruction> run_micro_timed() { return last_micro().run_timed(); }
   void run_update();
+  /// From now on micro batches and updates run instruction by instruction and add what they did to
+  /// `trace`, computing the same bits; null ends that. It must outlive the step.
+  void trace_into(StepTrace* trace) { trace_ = trace; }
   /// Waits for the step and returns its scalars, sums made global.
   StepScalars finish_step();
 
@@ -77,6 +79,7 @@ class Engine {
   void build(const EngineOptions& options, const Registry& registry, Communicator* communicator);
   void join_groups(Communicator* communicator);
   void allocate_staging();
+  void run(Executable& executable);
   /// Calls visit(communicator, buffer) for what ranks exchange and by what.
   template <typename F>
   void for_each_shared(F visit) const;
@@ -105,6 +108,7 @@ class Engine {
   std::vector<std::size_t> micro_of_batch_;
   std::size_t batch_of_step_ = 0;  ///< micro batches that began in this step
   std::optional<Executable> update_;
+  StepTrace* trace_ = nullptr;
   std::optional<Executable> evaluate_;
   StepScalars scalars_;  // the host's copy
 };

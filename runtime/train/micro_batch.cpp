@@ -85,7 +85,8 @@ Decision decide(const PlanInputs& inputs, const MicroBounds& bounds) {
   }
   const auto bytes_of = [&](std::int64_t micro) {
     candidate.batch.micro = micro;
-    return bytes_with_micro({candidate, inputs.data, inputs.registry, inputs.device, inputs.place},
+    return bytes_with_micro({candidate, inputs.data, inputs.registry, inputs.device, inputs.place,
+                             inputs.host_computes},
                             micro);
   };
   Decision decision;
@@ -179,7 +180,8 @@ std::int64_t bytes_with_micro(const PlanInputs& inputs, std::int64_t micro) {
   config.batch.micro = micro;
   const PlannedRun run =
       plan_run({config, inputs.data, inputs.registry, inputs.device, inputs.place});
-  return total_bytes(memory_table(run.plan, run.options));
+  const std::int64_t bytes = total_bytes(memory_table(run.plan, run.options));
+  return bytes + (inputs.host_computes ? checkpoint_buffer_bytes(run.plan, run.options) : 0);
 }
 
 void require_memory(const EnginePlan& plan, const EngineOptions& options, const Registry& registry,

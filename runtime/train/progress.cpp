@@ -14,7 +14,8 @@ Progress::Progress(const Config& config, const TrainerParts& parts, const StepPl
   if (shows()) console_.emplace(stdout, config.log.every);
 }
 
-void Progress::show_start(const Engine& engine, const RunData& data) {
+void Progress::show_start(const Engine& engine, const RunData& data,
+                          std::int64_t checkpoint_buffer) {
   if (!shows()) return;
   Table table({{"parameter"}, {"value"}});
   const ModelConfig model = resolve(config_.model);
@@ -52,12 +53,20 @@ void Progress::show_start(const Engine& engine, const RunData& data) {
   table.add({"optimizer", fmt::format("{}, learning rate {:g}, {}", config_.optimizer.kind,
                                       config_.optimizer.learning_rate, config_.schedule.kind)});
   const MemoryTable memory = engine.memory().table();
-  table.add({"memory per rank", approximate_bytes(static_cast<double>(total_bytes(memory)))});
+  const bool host_computes = parts_.device.host_visible();
+  table.add({"memory per rank",
+             approximate_bytes(static_cast<double>(total_bytes(memory) +
+                                                   (host_computes ? checkpoint_buffer : 0)))});
   std::vector<ProgramRuns> programs;
   for (const Program* program : engine.programs()) programs.push_back({program, 0});
   for (const MemoryUse& use : memory_by_kind(memory, programs, engine.parallel().slots)) {
     table.add({fmt::format("  {}", name_of(use.kind)),
                approximate_bytes(static_cast<double>(use.bytes))});
+  }
+  if (checkpoint_buffer > 0) {
+    table.add({fmt::format("  {}{}", name_of(MemoryKind::kCheckpointBuffer),
+                           host_computes ? "" : ", of the host"),
+               approximate_bytes(static_cast<double>(checkpoint_buffer))});
   }
   table.add(
       {"matrix work", fmt::format("{} FLOP per step and rank", approximate_count(matrix_flops_))});
@@ -121,10 +130,14 @@ void Progress::report_evaluation(std::int64_t step, const EvaluationResult& resu
   metrics_->write(row);
 }
 
-void Progress::report_save(const std::string& path, std::int64_t bytes, double seconds) {
+void Progress::report_save(const SaveResult& saved) {
   if (!shows()) return;
-  console_->print(fmt::format("saved {} ({}, {:.2f} s)\n", path,
-                              approximate_bytes(static_cast<double>(bytes)), seconds));
+  console_->print(fmt::format("saved {} ({}, {:.2f} s, {:.2f} s of them without training)\n",
+                              saved.path, approximate_bytes(static_cast<double>(saved.bytes)),
+                              saved.seconds, saved.blocked_seconds));
+  MetricsRow row(saved.step);
+  row.add("save_ms", saved.seconds * 1e3).add("save_blocked_ms", saved.blocked_seconds * 1e3);
+  metrics_->write(row);
 }
 
 void Progress::finish(ExitCode code, std::int64_t step, bool saved) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "runtime/checkpoint/save.hpp"
 #include "runtime/metrics/console.hpp"
 #include "runtime/metrics/jsonl.hpp"
 #include "runtime/train/evaluation.hpp"
@@ -19,14 +20,15 @@ class Progress {
   Progress(const Config& config, const TrainerParts& parts, const StepPlan& plan,
            double matrix_flops);
 
-  /// The table of the run's parameters.
-  void show_start(const Engine& engine, const RunData& data);
+  /// The table of the run's parameters. `checkpoint_buffer` bytes of host memory are kept for
+  /// saving in the background.
+  void show_start(const Engine& engine, const RunData& data, std::int64_t checkpoint_buffer);
   /// Opens metrics.jsonl; rows after `resumed_step` of an earlier start are dropped.
   void open(std::int64_t resumed_step);
   /// Completes the figures that follow from the plan (rates, share of the peak) and shows them.
   void report_step(StepReport report, std::int64_t tokens_per_step);
   void report_evaluation(std::int64_t step, const EvaluationResult& result, double seconds);
-  void report_save(const std::string& path, std::int64_t bytes, double seconds);
+  void report_save(const SaveResult& saved);
   void finish(ExitCode code, std::int64_t step, bool saved);
 
  private:

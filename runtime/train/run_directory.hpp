@@ -30,6 +30,7 @@ class RunDirectory {
   const std::string& path() const { return path_; }
   std::string checkpoints() const { return path_ + "/checkpoints"; }
   std::string metrics() const { return path_ + "/metrics.jsonl"; }
+  std::string traces() const { return path_ + "/trace"; }
   std::string logs() const { return path_ + "/logs"; }
   std::string flight() const { return path_ + "/flight"; }
   /// Writes config.yaml and environment.json.

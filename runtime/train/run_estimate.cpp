@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/checkpoint/background_save.hpp"
 #include "runtime/config/validate.hpp"
 
 namespace ingot {
@@ -24,7 +25,34 @@ RunEstimate estimate_run(const EnginePlan& plan, const EngineOptions& options) {
   estimate.memory = memory_by_kind(estimate.buffers, programs, plan.parallel.slots);
   estimate.traffic = step_traffic(programs, plan.parallel);
   estimate.work = step_work(programs);
+  estimate.checkpoint_buffer = checkpoint_buffer_bytes(plan, options);
   return estimate;
+}
+
+std::int64_t checkpoint_buffer_bytes(const EnginePlan& plan, const EngineOptions& options) {
+  if (!options.training || !saves_in_background(options.config.checkpoint)) return 0;
+  std::int64_t most = 0;
+  ParallelPlan parallel = plan.parallel;
+  for (parallel.rank = 0; parallel.rank < parallel.ranks; ++parallel.rank) {
+    StateView state{plan.layout, {}};
+    const auto add = [&](const std::string& name, const std::vector<ShardRange>& ranges) {
+      StateKind kind{name};
+      if (parallel.shard != ShardMode::kNone) {
+        for (const ShardRange& range : ranges) {
+          kind.held.push_back({range.flat, range.local, range.count});
+        }
+        kind.replica = parallel.rank / parallel.shard_ranks;
+        kind.replicas = parallel.replicas();
+      }
+      state.kinds.push_back(std::move(kind));
+    };
+    add("weights", master_ranges(plan.layout, parallel, plan.type));
+    for (const std::string& name : optimizer_state(options.config.optimizer)) {
+      add(name, state_ranges(plan.layout, parallel));
+    }
+    most = std::max(most, snapshot_bytes(state, parallel.rank, parallel.ranks));
+  }
+  return most;
 }
 
 PlannedRun plan_run(const PlanInputs& inputs) {

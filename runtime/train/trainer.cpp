@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "runtime/checkpoint/load.hpp"
 #include "runtime/checkpoint/save.hpp"
@@ -13,6 +14,7 @@
 #include "runtime/train/fault.hpp"
 #include "runtime/train/fingerprint.hpp"
 #include "runtime/train/progress.hpp"
+#include "runtime/train/run_checkpoints.hpp"
 #include "runtime/train/schedule.hpp"
 #include "runtime/train/signals.hpp"
 #include "runtime/train/step_plan.hpp"
@@ -41,6 +43,10 @@ class Trainer {
                 parts.registry, parts.device, parts.communicator),
         validation_(parts.data.validation(config.batch.micro)),
         progress_(config, parts, plan_, engine_.matrix_flops_per_step()),
+        tracer_({config.trace, parts.directory.traces(),
+                 config.run.private_ ? FileAccess::kPrivate : FileAccess::kShared,
+                 parts.exchange.rank(), host_name(),
+                 [this](const std::string& text) { parts_.log.warning("{}", text); }}),
         fault_(config.fault, parts.exchange.rank(), parts.communicator, parts.log) {
     if (plan_.steps == 0 && config.schedule.steps == 0 && config.schedule.kind != "constant") {
       fail(ExitCode::kConfiguration,
@@ -49,11 +55,12 @@ class Trainer {
            config.schedule.kind);
     }
     describe_state();
+    checkpoints_.emplace(config, parts, progress_, state_view(false));
   }
 
   ExitCode run() {
     start();
-    progress_.show_start(engine_, parts_.data);
+    progress_.show_start(engine_, parts_.data, checkpoints_->buffer_bytes());
     const bool strided = ordered() && engine_.parallel().reduces_each_micro();
     const SampleAssignment assignment{
         rank(), parts_.exchange.size(), config_.batch.micro, plan_.accumulation,
@@ -62,6 +69,7 @@ class Trainer {
     ExitCode code = ExitCode::kDone;
     while (plan_.steps == 0 || state_.step < plan_.steps) {
       const StepScalars result = step(*feed);
+      checkpoints_->after_step(result.saved_votes);
       const bool stop = result.stop_votes > 0;
       const bool out_of_time = result.time_votes > 0;
       const bool last = stop || out_of_time || state_.step == plan_.steps;
@@ -196,7 +204,9 @@ class Trainer {
           checkpoint.path, state_.samples, state_.step, plan_.global_batch,
           state_.step > 0 ? state_.samples / state_.step : 0);
     }
-    if (checkpoint.path.starts_with(parts_.directory.checkpoints())) saved_step_ = state_.step;
+    if (checkpoint.path.starts_with(parts_.directory.checkpoints())) {
+      checkpoints_->resumed_from(state_.step);
+    }
     parts_.log.info("resumed from {} at step {}", checkpoint.path, state_.step);
   }
 
@@ -222,11 +232,13 @@ class Trainer {
     scalars.counted = 0;
     scalars.stop_votes = signals_.stop_requested() ? 1 : 0;
     scalars.save_votes = signals_.take_save_request() ? 1 : 0;
+    scalars.saved_votes = checkpoints_->ready() ? 1 : 0;
     scalars.time_votes =
         config_.train.wall_time > 0 && seconds_between(started_, begin) >= config_.train.wall_time
             ? 1
             : 0;
     engine_.begin_step(scalars);
+    engine_.trace_into(tracer_.begin(scalars.step));
     for (std::int64_t part = 0; part < plan_.accumulation; ++part) {
       const FeedBatch& batch = feed.next();
       engine_.load(batch.tensors);
@@ -235,6 +247,7 @@ class Trainer {
     }
     engine_.run_update();
     const StepScalars result = engine_.finish_step();
+    tracer_.finish();
 
     ++state_.step;
     state_.samples += plan_.global_batch;
@@ -260,6 +273,7 @@ class Trainer {
 
   void handle_nonfinite(const StepScalars& result) {
     if (config_.train.on_nonfinite == "abort") {
+      checkpoints_->finish();
       fail(ExitCode::kNonFinite,
            "step {}: loss {}, gradient norm {}: not finite; the weights are as after step {} and "
            "the "
@@ -286,24 +300,18 @@ class Trainer {
 
   void save_now() {
     note_activity("saving a checkpoint");
-    const auto begin = Clock::now();
-    SaveOptions options;
-    options.directory = parts_.directory.checkpoints();
-    options.keep = config_.checkpoint.keep;
-    options.private_files = config_.run.private_;
-    const SaveResult saved = save_checkpoint(options, state_view(false), state_, parts_.exchange);
-    saved_step_ = state_.step;
-    if (rank() != 0) return;
-    for (const std::string& warning : saved.warnings) parts_.log.warning("{}", warning);
-    progress_.report_save(saved.path, saved.bytes, seconds_between(begin, Clock::now()));
+    checkpoints_->save(state_view(false), state_);
   }
 
   void finish(ExitCode code) {
-    // A preempted run saves first: the time that is left is not known.
     const bool save = code == ExitCode::kPreempted || config_.checkpoint.at_end;
-    if (save && saved_step_ != state_.step && state_.step > 0) save_now();
+    note_activity("saving a checkpoint");
+    if (save && state_.step > 0) checkpoints_->save_last(state_view(false), state_);
+    // Of a preempted run the time that is left is not known; any other may evaluate meanwhile.
+    if (code == ExitCode::kPreempted) checkpoints_->finish();
     if (code == ExitCode::kDone && evaluated_step_ != state_.step) evaluate_now();
-    progress_.finish(code, state_.step, saved_step_ == state_.step);
+    checkpoints_->finish();
+    progress_.finish(code, state_.step, checkpoints_->saved_step() == state_.step);
   }
 
   const Config& config_;
@@ -314,9 +322,10 @@ class Trainer {
   Engine engine_;
   std::unique_ptr<EvaluationFeed> validation_;
   Progress progress_;
+  StepTracer tracer_;
   FaultInjector fault_;
   TrainingState state_;
-  std::int64_t saved_step_ = -1;
+  std::optional<RunCheckpoints> checkpoints_;
   std::int64_t evaluated_step_ = -1;
 };
 

@@ -90,7 +90,8 @@ class Plans(WithData):
     def test_what_is_planned_is_what_ranks_then_hold(self):
         for case, overrides in enumerate((
                 [], ["train.precision=bf16"], ["parallel.shard=parameters"],
-                ["parallel.shard=optimizer", "parallel.reduction=ordered"])):
+                ["parallel.shard=optimizer", "parallel.reduction=ordered"],
+                ["checkpoint.every=1"], ["checkpoint.every=1", "parallel.shard=gradients"])):
             with self.subTest(overrides=overrides):
                 planned = self.succeed("plan", "job.yaml", "--ranks", "2", *overrides)
                 held = self.succeed("train", "job.yaml", f"run.name=held-{case}", *overrides,

@@ -41,7 +41,7 @@ TEST(LoadConfig, MisspeltKeysNameFileLineColumnAndTheNearestKey) {
 }
 
 TEST(LoadConfig, KeysOfLaterVersionsAreNotAvailable) {
-  for (const char* key : {"trace", "check", "environment.require_bare_metal", "checkpoint.async"}) {
+  for (const char* key : {"check", "environment.require_bare_metal"}) {
     const std::string message = refusal("train: {steps: 1}\n", {std::string(key) + "=x"});
     EXPECT_THAT(message, HasSubstr("is not available in this version")) << key;
   }

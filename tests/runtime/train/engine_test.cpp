@@ -161,26 +161,41 @@ TEST_P(EngineOfModel, TrainsInBf16CloseToF32) {
 TEST_P(EngineOfModel, TellsWhenEachOpRanWithoutChangingABit) {
   test::OneRank plain(config(), data());
   test::OneRank timed(config(), data());
-  plain.gradients({batch(1)});
-  StepScalars scalars;
-  scalars.seed = 7;
-  scalars.counted = 0;
-  timed.engine->begin_step(scalars);
-  timed.engine->load(batch(1).tensors());
-  timed.engine->add_counted(test::counted(batch(1)));
-  const std::vector<TimedInstruction> times = timed.engine->run_micro_timed();
-  timed.engine->finish_step();
-  expect_same_bits(timed.flat(store::kGradients), plain.flat(store::kGradients), "gradients");
-  const Program& program = *timed.engine->programs().front();
-  ASSERT_EQ(times.size(), program.instructions.size()) << "one rank has nothing but ops";
-  for (std::size_t i = 0; i < times.size(); ++i) {
-    EXPECT_EQ(times[i].instruction, i);
-    EXPECT_LE(times[i].begin, times[i].end) << program.instructions[i].label;
+  StepTrace trace(1, 0, "here", {"compute", "communication"});
+  const auto step = [&](test::OneRank& rank) {
+    StepScalars scalars;
+    scalars.seed = 7;
+    scalars.counted = 0;
+    scalars.learning_rate = 1e-3;
+    rank.engine->begin_step(scalars);
+    rank.engine->load(batch(1).tensors());
+    rank.engine->add_counted(test::counted(batch(1)));
+    rank.engine->run_micro(true);
+    rank.engine->run_update();
+    rank.engine->finish_step();
+  };
+  step(plain);
+  timed.engine->trace_into(&trace);
+  step(timed);
+  expect_same_bits(timed.flat(store::kMaster), plain.flat(store::kMaster), "weights");
+  std::size_t ops = 0;
+  for (const Program* program : timed.engine->programs()) {
+    if (program->name != "evaluate") ops += program->instructions.size();
+  }
+  const std::vector<TraceSpan>& spans = trace.spans();
+  ASSERT_EQ(spans.size(), ops) << "one rank has nothing but ops";
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    EXPECT_LE(spans[i].begin, spans[i].end) << spans[i].name;
     if (i > 0) {
-      EXPECT_LE(times[i - 1].end, times[i].begin) << program.instructions[i].label;
+      EXPECT_LE(spans[i - 1].end, spans[i].begin) << spans[i].name;
     }
   }
-  EXPECT_GT(times.back().end, 0);
+  EXPECT_EQ(spans.front().category, "forward");
+  EXPECT_EQ(spans.back().category, "update");
+  // Later steps are not traced.
+  timed.engine->trace_into(nullptr);
+  step(timed);
+  EXPECT_EQ(trace.spans().size(), ops);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, EngineOfModel,

@@ -115,6 +115,24 @@ TEST_F(Plans, CountWhatShardingAndOrderingNeed) {
   EXPECT_EQ(sum_of_calls->wire_bytes, sum_of_calls->bytes * 3 / 4) << "what a ring would send";
 }
 
+TEST_F(Plans, CountTheBufferOfBackgroundSaves) {
+  test::PlanCase wanted = test::gpt_case("gpt");
+  EXPECT_EQ(estimate(wanted).checkpoint_buffer, 0) << "a run that saves at its end needs none";
+  wanted.config.checkpoint.every = 10;
+  const std::int64_t parameters = plan(wanted).plan.layout.parameter_count();
+  const std::int64_t one = estimate(wanted).checkpoint_buffer;
+  EXPECT_EQ(one, 3 * 4 * parameters) << "weights and two moments, without padding";
+  for (const char* shard : {"none", "optimizer", "parameters"}) {
+    wanted.config.parallel.shard = shard;
+    const std::int64_t part = estimate(wanted, {4, 0, 4}).checkpoint_buffer;
+    EXPECT_GE(4 * part, one) << shard;
+    // Of whole chunks, which a small model's buckets do not divide into evenly.
+    EXPECT_LT(2 * part, one) << shard;
+  }
+  wanted.config.checkpoint.async = false;
+  EXPECT_EQ(estimate(wanted).checkpoint_buffer, 0);
+}
+
 TEST_F(Plans, TellRecomputedWorkFromForward) {
   test::PlanCase wanted = test::gpt_case("gpt");
   const StepWork kept = estimate(wanted).work;
