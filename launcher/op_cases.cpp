@@ -143,6 +143,11 @@ class Cases {
     add("finish_norm", {values(DType::kF64, {sizes_.elements / kChunkElements}), scalars()});
     add("loss_sums", {values(DType::kF32, {sizes_.batch, sizes_.length})});
     add("accumulate_loss", {values(DType::kF64, {sizes_.batch}), scalars()});
+    // Every run takes the next place of its table.
+    constexpr std::int64_t kMostRuns = 1 << 22;
+    add("record_loss",
+        {values(DType::kF64, {sizes_.batch}), scalars(), values(DType::kF64, {kMostRuns})});
+    add("sum_losses", {values(DType::kF64, {64}), scalars()}, {{"interleaved", std::int64_t{1}}});
   }
 
  private:

@@ -36,8 +36,10 @@ class RecordLoss final : public Op {
     return {};
   }
   Cost cost(const OpTypes& types) const override {
-    Cost cost = streaming_cost(types, 0);
+    Cost cost;
     cost.other_flops = static_cast<double>(types.inputs[0].count());
+    cost.bytes_read = types.inputs[0].bytes() + types.inputs[1].bytes();
+    cost.bytes_written = types.inputs[1].bytes() + size_of(DType::kF64);  // of the table, one
     return cost;
   }
   std::uint32_t mutated_inputs() const override { return 0b110; }

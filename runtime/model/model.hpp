@@ -38,7 +38,7 @@ inline constexpr const char* kFeatures = "features";      ///< f32 [B, F]
 inline constexpr const char* kCategories = "categories";  ///< i32 [B, K]
 inline constexpr const char* kLabels = "labels";          ///< i32 [B]
 inline constexpr const char* kScalars = "scalars";        ///< StepScalars
-inline constexpr const char* kLossTable = "loss table";    ///< f64, by micro batch; ordered only
+inline constexpr const char* kLossTable = "loss table";   ///< f64, by micro batch; ordered only
 inline constexpr const char* kSampleLosses = "sample losses";  ///< f64 [B]
 inline constexpr const char* kLogits = "logits";               ///< f32 [B, V] or [B, classes]
 }  // namespace buffer
