@@ -30,8 +30,8 @@ if(DEBIAN_PYTHON AND TARGET ingot)
   endforeach()
 endif()
 
-# Ranks that die, hang or disagree, in each transport, and a few rounds of random ones (nightly.sh has
-# more).
+# Ranks that die, hang or disagree, in each transport, and a few rounds of random ones (nightly.sh
+# has more).
 if(DEBIAN_PYTHON AND TARGET ingot)
   foreach(transport mpi shm)
     add_test(NAME cluster.faults.${transport} COMMAND ${DEBIAN_PYTHON}

@@ -6,11 +6,11 @@
 #   tests/cluster/with_nodes.sh [--link "TC QDISC"] NODES COMMAND...
 #   tests/cluster/with_nodes.sh --link "tbf rate 1gbit burst 256kb latency 50ms" 2 mpirun -np 4 ...
 #
-# --link shapes what each node sends (as after `tc qdisc add dev wire root`). Nodes are called node0,
-# node1, ...; `$INGOT_ON_NODE 1 COMMAND...` runs something on another one. The exit code is that of
-# COMMAND, or 77 where this machine does not let namespaces be made (needs root or user namespaces)
-# or its kernel has no such qdisc. All processes lie in one PID namespace and end with this script,
-# however it ends.
+# --link shapes what each node sends (as after `tc qdisc add dev wire root`). Nodes are called
+# node0, node1, ...; `$INGOT_ON_NODE 1 COMMAND...` runs something on another one. The exit code is
+# that of COMMAND, or 77 where this machine does not let namespaces be made (needs root or user
+# namespaces) or its kernel has no such qdisc. All processes lie in one PID namespace and end with
+# this script, however it ends.
 set -euo pipefail
 self=$(realpath -- "${BASH_SOURCE[0]}")
 
@@ -94,8 +94,8 @@ fi
 privileges=()
 if ((EUID)); then privileges=(--user --map-root-user); fi
 spaces=("${privileges[@]}" --mount --net --pid --fork --kill-child --mount-proc)
-if ! unshare "${spaces[@]}" sh -ec \
-    'ip link add name wire0 type veth peer name wire1 && mount -t tmpfs tmpfs /dev/shm' 2>/dev/null; then
+try='ip link add name wire0 type veth peer name wire1 && mount -t tmpfs tmpfs /dev/shm'
+if ! unshare "${spaces[@]}" sh -ec "$try" 2>/dev/null; then
   echo "with_nodes.sh: skipped, this machine lets no network namespaces be made" >&2
   exit 77
 fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`ingot plan` and `batch.micro: auto`, through the real command: what a plan says is what a job then
-holds, for ranks that need not exist, and mistakes are told as usual.
+"""`ingot plan` and `batch.micro: auto`, through the real command: what a plan says is what a job
+then holds, for ranks that need not exist, and mistakes are told as usual.
 
     plan_test.py INGOT MPIRUN SOURCE
 """
@@ -122,7 +122,8 @@ class Plans(WithData):
             self.assertGreater(place, 0)
             file.seek(place)
             file.write(b"\xff\xff")
-        self.refuse(BAD_DATA, "outside the vocabulary", "train", "job.yaml", "data.train=damaged.h5")
+        self.refuse(BAD_DATA, "outside the vocabulary",
+                    "train", "job.yaml", "data.train=damaged.h5")
         damaged = self.plan("data.train=damaged.h5")
         damaged.pop("largest_micro")
         intact = self.plan()
