@@ -40,8 +40,8 @@ def table(folder):
               f"{cell(other and other / mine, 7)} {cell(third and third / mine, 7)} "
               f"{cell(bound, 11)} {cell(bound and mine / bound, 11)} {host - mine:10.2f}")
     print("x: their time over ingot's. copy bound: each rank copies as many bytes at the same\n"
-          "time: an all_reduce of S bytes on n ranks reads every rank's S and writes every rank's\n"
-          "S, 2 n S in all, which is what those copies do too. host adds: from the call on an idle\n"
+          "time: an all_reduce of S bytes on n ranks reads every rank's S and writes it, 2 n S\n"
+          "in all, which is what those copies do too. host adds: from the call on an idle\n"
           "stream to the return of synchronize(), less the call itself.")
 
 
