@@ -35,7 +35,20 @@ CollectiveCall HostStaging::copy_in(const CollectiveCall& call, Stream& stream, 
 
 void HostStaging::copy_out(const CollectiveCall& call, const CollectiveCall& staged, Stream& stream,
                            int ranks) {
-  stream.device().copy(stream, call.to, staged.to, call.to_bytes(ranks));
+  const std::int64_t bytes = call.to_bytes(ranks);
+  auto* to = static_cast<std::byte*>(call.to);
+  const auto* from = static_cast<const std::byte*>(staged.to);
+  const auto copy = [&](std::int64_t begin, std::int64_t end) {
+    if (begin < end) stream.device().copy(stream, to + begin, from + begin, end - begin);
+  };
+  const auto* own = static_cast<const std::byte*>(call.from);
+  if (call.kind == CollectiveKind::kAllGather && own >= to && own < to + bytes) {
+    // In place: the own block is there, and others may read it meanwhile.
+    copy(0, own - to);
+    copy(own - to + call.bytes(), bytes);
+  } else {
+    copy(0, bytes);
+  }
 }
 
 void HostStaging::copy_alone(const CollectiveCall& call, Stream& stream) {

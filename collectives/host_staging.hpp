@@ -17,7 +17,8 @@ class HostStaging {
   void reserve(Stream& stream, std::int64_t bytes);
   /// Copies what the call reads to the host; returns the call to carry out there.
   CollectiveCall copy_in(const CollectiveCall& call, Stream& stream, int ranks);
-  /// Copies the result of the staged call, which is enqueued in between, to where `call` wants it.
+  /// Copies the result of the staged call, which is enqueued in between, to where `call` wants it;
+  /// the own block of an all_gather in place is not touched.
   static void copy_out(const CollectiveCall& call, const CollectiveCall& staged, Stream& stream,
                        int ranks);
   /// A call of a single rank that is not in place: no more than a copy.

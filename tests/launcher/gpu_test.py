@@ -146,6 +146,19 @@ class OnGpus(Prepared):
             self.compare(kind, f"optimizer.kind={kind}", "optimizer.learning_rate=1e-4",
                          "train.steps=2", "schedule.steps=4", ranks=(1,))
 
+    def test_every_way_to_share_state(self):
+        """Sharded over two GPUs: the losses of one CPU rank, and a checkpoint that goes on there."""
+        self.train(1, "whole", "cpu")
+        for shard in ("optimizer", "gradients", "parameters"):
+            with self.subTest(shard=shard):
+                self.train(2, shard, "cuda", f"parallel.shard={shard}", "parallel.bucket=64KiB")
+                for key in ("loss", "gradient_norm"):
+                    self.expect_close(rows(shard, key), rows("whole", key), 2e-5)
+        self.train(2, "parameters", "cuda", "parallel.shard=parameters", "train.steps=5",
+                   "parallel.bucket=64KiB")
+        self.train(1, "whole", "cpu", "train.steps=5")
+        self.expect_close(rows("parameters", "loss"), rows("whole", "loss"), 2e-5)
+
     def test_recomputation_changes_no_bit(self):
         for precision in ("f32", "bf16"):
             losses = []
