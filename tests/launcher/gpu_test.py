@@ -147,7 +147,7 @@ class OnGpus(Prepared):
                          "train.steps=2", "schedule.steps=4", ranks=(1,))
 
     def test_every_way_to_share_state(self):
-        """Sharded over two GPUs: the losses of one CPU rank, and a checkpoint that goes on there."""
+        """Cut over two GPUs: the losses of one CPU rank, and checkpoints that go on there."""
         self.train(1, "whole", "cpu")
         for shard in ("optimizer", "gradients", "parameters"):
             with self.subTest(shard=shard):
