@@ -81,12 +81,17 @@ void CpuStream::wait(Event& event) {
 }
 
 void CpuStream::synchronize() {
-  std::uint32_t last = 0;
+  bool idle = false;
+  std::uint32_t mark = 0;
   {
     const std::scoped_lock lock(callers_);
-    last = enqueued_;
+    idle = done_.reached(enqueued_);
+    if (!idle) {
+      mark = ++marks_;
+      enqueue_locked({.kind = Kind::kMark, .record = mark});
+    }
   }
-  done_.wait_for(last, spin_);
+  if (!idle) passed_.wait_for(mark, spin_);
   throw_error();
 }
 
@@ -119,6 +124,12 @@ void CpuStream::run_until_stopped() {
     published_.wait_for(next, spin_);
     const Work work = ring_[(next - 1) % kRingSize];
     if (work.kind == Kind::kStop) return;
+    if (work.kind == Kind::kMark) {
+      // In this order: who is woken finds the stream idle.
+      done_.advance_to(next);
+      passed_.advance_to(work.record);
+      continue;
+    }
     try {
       run(work);
     } catch (...) {
@@ -152,6 +163,7 @@ void CpuStream::run(const Work& work) {
           });
     case Kind::kRecord:
     case Kind::kWait:
+    case Kind::kMark:
     case Kind::kStop:
       break;
   }

@@ -58,10 +58,10 @@ class CpuStream final : public Stream {
   void fill_zero(void* to, std::int64_t bytes);
 
  private:
-  enum class Kind : std::uint8_t { kCall, kRecord, kWait, kCopy, kFillZero, kStop };
+  enum class Kind : std::uint8_t { kCall, kRecord, kWait, kCopy, kFillZero, kMark, kStop };
   struct Work {
     Kind kind = Kind::kStop;
-    std::uint32_t record = 0;         ///< of the event: kRecord, kWait
+    std::uint32_t record = 0;         ///< of the event: kRecord, kWait; kMark: its number
     HostFunction function = nullptr;  ///< kCall
     void* subject = nullptr;          ///< context, event, or where to write
     const void* from = nullptr;       ///< kCopy
@@ -80,6 +80,10 @@ class CpuStream final : public Stream {
   std::uint32_t enqueued_ = 0;  ///< guarded by callers_
   Sequence published_;          ///< work the worker may take
   Sequence done_;               ///< work it has finished
+  /// Whoever synchronizes sleeps on a mark of its own, not on done_: each piece of work would wake
+  /// it, a system call for the worker and a turn on its core.
+  std::uint32_t marks_ = 0;  ///< guarded by callers_
+  Sequence passed_;          ///< marks that the worker has come to
 
   std::atomic<bool> failed_{false};
   std::exception_ptr error_;  ///< written once, before failed_ is set: by the worker, or by a
