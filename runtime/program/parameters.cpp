@@ -5,6 +5,17 @@
 
 namespace ingot {
 
+namespace {
+
+/// Runs of tensors of one layer at the end of backward that are cut finer: the first layer of the
+/// model and its embeddings.
+constexpr int kTailLayers = 2;
+/// How much finer, unless that would make exchanges so short that their number counts.
+constexpr std::int64_t kTailParts = 4;
+constexpr std::int64_t kLeastTailBytes = 256 << 10;
+
+}  // namespace
+
 std::int64_t StoreLayout::parameter_count() const {
   std::int64_t total = 0;
   for (const ParameterSpec& parameter : parameters) total += parameter.shape.count();
@@ -37,6 +48,18 @@ StoreLayout lay_out(std::vector<ParameterSpec> parameters, const std::vector<int
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, {}, [&](std::size_t p) { return finish_order[p]; });
 
+  const auto layer_of = [&](std::size_t i) { return layout.parameters[order[i]].layer; };
+  const auto layer_ends = [&](std::size_t i) {
+    return i + 1 == order.size() || layer_of(i + 1) != layer_of(i);
+  };
+  // The last layer and what follows it: no backward is left that could hide their reductions.
+  std::size_t tail = order.size();
+  const bool cuts_tail = bucket_bytes / kTailParts >= kLeastTailBytes;
+  for (int ends = 0; cuts_tail && tail > 0; --tail) {
+    ends += layer_ends(tail - 1) ? 1 : 0;
+    if (ends > kTailLayers) break;
+  }
+
   Bucket open;
   for (std::size_t i = 0; i < order.size(); ++i) {
     const std::size_t p = order[i];
@@ -45,10 +68,10 @@ StoreLayout lay_out(std::vector<ParameterSpec> parameters, const std::vector<int
     layout.bucket_of[p] = static_cast<int>(layout.buckets.size());
     layout.elements += (parameter.shape.count() + kChunk - 1) / kChunk * kChunk;
     open.count = layout.elements - open.offset;
-    const bool layer_ends =
-        i + 1 == order.size() || layout.parameters[order[i + 1]].layer != parameter.layer;
-    const bool full = open.count * size_of(DType::kF32) >= bucket_bytes;
-    if ((layer_ends && full) || i + 1 == order.size()) {
+    const std::int64_t bytes = open.count * size_of(DType::kF32);
+    const bool full =
+        i >= tail ? bytes >= bucket_bytes / kTailParts : bytes >= bucket_bytes && layer_ends(i);
+    if (full || i + 1 == order.size()) {
       open.count = (open.count + grain - 1) / grain * grain;
       layout.elements = open.offset + open.count;
       layout.buckets.push_back(open);

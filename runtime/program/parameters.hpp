@@ -3,7 +3,9 @@
 // The store is one run of elements per kind of state (weights, gradients, moments). Tensors start
 // on chunk boundaries; the gap up to the next tensor is zero and never saved. Tensors are ordered
 // by when their gradient is complete in backward, so that a bucket, a consecutive run of them, can
-// be reduced while backward still runs. Bucket boundaries coincide with layers.
+// be reduced while backward still runs. Bucket boundaries coincide with layers, except at the end
+// of backward, where nothing is left to hide a reduction behind: buckets are a quarter as large
+// there.
 #pragma once
 
 #include <cstdint>
@@ -59,7 +61,9 @@ struct StoreLayout {
 
 /// Lays parameters out. finish_order[p] is any number that grows with the time at which backward
 /// completes parameter p's gradient. A bucket is closed at a layer's end once it holds bucket_bytes
-/// of f32 gradients. Where a bucket is cut for `shards` ranks, padding follows its last tensor.
+/// of f32 gradients; in the last layer to finish, and what follows it, at a tensor's end once it
+/// holds a quarter of that (of buckets of 1 MiB and more). Where a bucket is cut for `shards`
+/// ranks, padding follows its last tensor.
 StoreLayout lay_out(std::vector<ParameterSpec> parameters, const std::vector<int>& finish_order,
                     std::int64_t bucket_bytes, int shards = 1);
 

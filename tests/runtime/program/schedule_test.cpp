@@ -66,6 +66,27 @@ TEST(Schedule, PlacesLayersThatFinishFirstInTheFirstBucket) {
   EXPECT_EQ(chain.layout.bucket_of, (std::vector<int>{3, 2, 1, 0}));
 }
 
+TEST(Schedule, CutsTheEndOfBackwardFiner) {
+  // Layers 3, 2, 1, 0 of four tensors of 1 MiB, then an embedding of 1 MiB; buckets of 4 MiB.
+  constexpr std::int64_t kTensor = 1 << 18;
+  std::vector<ParameterSpec> parameters;
+  std::vector<int> finish;
+  for (int layer = 3; layer >= 0; --layer) {
+    for (int tensor = 0; tensor < 4; ++tensor) {
+      parameters.push_back({.name = "w", .shape = Shape{kTensor}, .layer = layer});
+    }
+  }
+  parameters.push_back({.name = "embedding", .shape = Shape{kTensor}, .layer = -1});
+  for (int p = 0; p < static_cast<int>(parameters.size()); ++p) finish.push_back(p);
+  const StoreLayout layout = lay_out(parameters, finish, 4 << 20);
+  std::vector<std::int64_t> counts;
+  for (const Bucket& bucket : layout.buckets) counts.push_back(bucket.count / kTensor);
+  EXPECT_EQ(counts, (std::vector<std::int64_t>{4, 4, 4, 1, 1, 1, 1, 1}));
+  // Smaller ones stay whole: the number of exchanges would count.
+  const StoreLayout small = lay_out(parameters, finish, 512 << 10);
+  EXPECT_EQ(small.buckets.size(), 5U);
+}
+
 TEST(Schedule, EmitsNoWaitThatAnotherImplies) {
   const Chain chain(6, 1);
   const Program program = chain.schedule(true);
