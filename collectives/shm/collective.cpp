@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <thread>
 
 #include "collectives/shm/pointers.hpp"
 #include "collectives/shm/reduce.hpp"
@@ -126,9 +127,13 @@ void Collective::run_long() {
   finish();
 }
 
-/// When every rank is done with the call that had it before.
+/// When every rank is done with the call that had it before, and this rank not too far ahead of
+/// itself on another stream.
 bool Collective::slot_free() const {
-  if (!recorded_ && (number_ < kLanes || group_->all_settled(number_ - kLanes))) return true;
+  if (!recorded_) {
+    if (number_ < kLanes || group_->all_settled(number_ - kLanes)) return true;
+    if (number_ - group_->settled() >= Group::kWindow) return false;
+  }
   for (int peer = 0; peer < ranks(); ++peer) {
     if (!desk(peer).done.reached(turn_)) return false;
   }
@@ -141,6 +146,22 @@ void Collective::await_slot() {
   for (int peer = 0; peer < ranks(); ++peer) {
     group_->wait(desk(peer).done, turn_, peer, waiting());
   }
+  if (!recorded_ && number_ >= Group::kWindow) await_window();
+}
+
+/// Waits until this rank's own calls below the window are done, whatever stream they are on. The
+/// lowest open call of all ranks never waits here, so this cannot hold up everybody.
+void Collective::await_window() {
+  const std::uint64_t last = number_ - Group::kWindow;
+  for (std::uint64_t number = last - std::min<std::uint64_t>(last, kLanes - 1); number <= last;
+       ++number) {
+    const auto lane = static_cast<std::uint32_t>(number % kLanes);
+    const auto turn = static_cast<std::uint32_t>(number / kLanes);
+    const Desk& mine = group_->control().slot(lane).desk(rank());
+    group_->wait(mine.done, turn + 1, rank(), waiting());
+  }
+  // Who is done says so to its peers first and to its own rank right afterwards.
+  while (number_ - group_->settled() >= Group::kWindow) std::this_thread::yield();
 }
 
 void Collective::begin() {

@@ -32,6 +32,7 @@ class Collective {
   bool all_shared() const;
   bool slot_free() const;
   void await_slot();
+  void await_window();
   void begin();
   void finish();
   void run_short();

@@ -69,6 +69,8 @@ class Group {
   }
 
   // Numbered calls: which ones ranks are done with, so that lanes are used again.
+  /// A call begins only when its number is less than this above this rank's lowest open one.
+  static constexpr unsigned kWindow = 16;
   /// Notes that this rank is done with call `number`, less than kWindow above the lowest open one.
   void settle(std::uint64_t number);
   /// This rank is done with all calls numbered below.
@@ -97,7 +99,6 @@ class Group {
   std::shared_ptr<Control> control_;  ///< one for all ranks of a process
   std::shared_ptr<Regions> regions_;
   /// The lowest open call, times 2^kWindow; below, bit i is set if the call i above that is done.
-  static constexpr unsigned kWindow = 16;
   std::atomic<std::uint64_t> settled_{0};
   std::vector<std::atomic<std::uint64_t>> peers_settled_;
 };

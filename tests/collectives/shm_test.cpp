@@ -260,6 +260,35 @@ TEST(ShmReduction, RoundsBf16OnceAfterAllRanks) {
   });
 }
 
+TEST_P(Shm, LetsOneStreamGetAheadOfAnotherByNoMoreThanItsWindow) {
+  on_shm_ranks(GetParam(), [](ShmRank& self) {
+    constexpr int kCalls = 400;
+    auto ahead = self.device->create_stream("ahead");
+    auto event = self.device->create_event();
+    std::vector<std::array<float, 16>> buffers(kCalls);
+    for (auto& buffer : buffers) buffer.fill(1.0F);
+    std::atomic<bool> open{false};
+    self.stream->call(
+        [](void* gate) {
+          while (!static_cast<std::atomic<bool>*>(gate)->load()) std::this_thread::yield();
+        },
+        &open);
+    for (int i = 0; i < kCalls; ++i) {
+      Stream& stream = i % 2 == 0 ? *self.stream : *ahead;
+      self.communicator->all_reduce(buffers[static_cast<std::size_t>(i)].data(), 16, DType::kF32,
+                                    ReduceOperation::kSum, stream, {"call", i});
+      if (i == 15) ahead->record(*event);
+    }
+    event->synchronize();
+    open.store(true);
+    self.stream->synchronize();
+    ahead->synchronize();
+    for (const auto& buffer : buffers) {
+      for (const float value : buffer) ASSERT_EQ(value, static_cast<float>(self.ranks));
+    }
+  });
+}
+
 TEST_P(Shm, RunsCollectivesOfTwoStreamsThatRanksReachInDifferentOrder) {
   on_shm_ranks(GetParam(), [](ShmRank& self) {
     auto other = self.device->create_stream("other");
