@@ -33,16 +33,14 @@ done
 
 all_asan() {
   build_asan
-  ctest --test-dir "$work/build/asan" -LE structure -j "$cores" --timeout 1800 \
-    --output-on-failure | tail -80
+  run_ctest asan -LE structure -j "$cores" --timeout 1800
 }
 
 all_tsan() {
   configure tsan
   build tsan
   # Examples run mpirun themselves; it and its daemons are not part of what is checked.
-  "${fixed_addresses[@]}" ctest --test-dir "$work/build/tsan" -L 'unit|mpi' -j "$cores" \
-    --timeout 1800 --output-on-failure | tail -80
+  run_ctest tsan -L 'unit|mpi' -j "$cores" --timeout 1800
 }
 
 # Each prints the seeds that it begins its rounds with.

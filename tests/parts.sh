@@ -21,6 +21,21 @@ if setarch "$(uname -m)" --addr-no-randomize true 2>/dev/null; then
   fixed_addresses=(setarch "$(uname -m)" --addr-no-randomize)
 fi
 
+failed_tests=$work/build/failed-tests
+# run_ctest TREE ARGUMENT...: prints the closing lines of ctest. What failed is kept for finish():
+# ctest lists what it skipped last, some fifty tests where there is no GPU.
+run_ctest() {
+  local tree=$1 status=0 start=()
+  shift
+  [[ $tree != tsan ]] || start=("${fixed_addresses[@]}")
+  local log=$work/build/$tree/Testing/Temporary/LastTestsFailed.log
+  rm -f "$log"
+  "${start[@]}" ctest --test-dir "$work/build/$tree" --output-on-failure "$@" | tail -100 ||
+    status=$?
+  if ((status)) && [[ -f $log ]]; then cp "$log" "$failed_tests"; fi
+  return "$status"
+}
+
 summary=()
 # part NAME BUDGET_MINUTES COMMAND...: runs a part and keeps its line for the end. A part that takes
 # longer than its budget passes but is marked, since machines differ.
@@ -28,6 +43,7 @@ part() {
   local name=$1 budget=$2 begin=$SECONDS status=0
   shift 2
   printf '\n=== %s (budget %s min)\n' "$name" "$budget"
+  rm -f "$failed_tests"
   # Not `( ... ) || status=$?`: bash ignores `set -e` in whatever is part of a condition.
   set +e
   (
@@ -40,6 +56,7 @@ part() {
   ((seconds <= budget * 60)) || note="  OVER BUDGET"
   if ((status)); then
     summary+=("$(printf 'FAILED %-28s %5d s of %3d min%s' "$name" "$seconds" "$budget" "$note")")
+    [[ ! -s $failed_tests ]] || summary+=("$(sed 's/^[0-9]*:/         /' "$failed_tests")")
     failed=1
   else
     summary+=("$(printf 'passed %-28s %5d s of %3d min%s' "$name" "$seconds" "$budget" "$note")")
@@ -74,9 +91,8 @@ build_release() {
   build release
 }
 
-# ctest lists what it skipped after its closing lines: some fifty tests where there is no GPU.
 run_release() {
-  ctest --test-dir "$work/build/release" -j "$cores" --output-on-failure "$@" | tail -100
+  run_ctest release -j "$cores" "$@"
 }
 
 # Says whether the CUDA module was built; INGOT_REQUIRE_CUDA=1 makes its absence a failure.
@@ -105,7 +121,7 @@ build_gpusim() {
 
 # The simulator's own tests: units, ordinary CUDA programs, and programs with planted bugs.
 run_gpusim() {
-  ctest --test-dir "$work/build/gpusim" -j "$cores" --output-on-failure "$@" | tail -40
+  run_ctest gpusim -j "$cores" "$@"
 }
 
 build_asan() {
@@ -117,8 +133,7 @@ build_asan() {
 # kernels in a hundredth of the time.
 run_asan_units() {
   local left_out='RunAndStateWhatTheyCost|TuningAreWrittenByBenchOps'
-  ctest --test-dir "$work/build/asan" -L unit -E "$left_out" -j "$cores" --output-on-failure |
-    tail -40
+  run_ctest asan -L unit -E "$left_out" -j "$cores"
 }
 
 # Open MPI unloads its modules at the end, after which what they leaked has no name that could be
@@ -135,8 +150,7 @@ tsan() {
   configure tsan
   mapfile -t targets < <(targets_of tsan "$1")
   build tsan --target "${targets[@]}"
-  "${fixed_addresses[@]}" ctest --test-dir "$work/build/tsan" -R "$2" --no-tests=error \
-    -j "$cores" --output-on-failure | tail -40
+  run_ctest tsan -R "$2" --no-tests=error -j "$cores"
 }
 
 build_fuzzers() {
