@@ -101,6 +101,7 @@ void Communicator::submit(CollectiveCall call, Stream& stream) {
   // on each rank. A recorded one keeps its number: its replays have the order of their stream.
   call.sequence = take_sequence();
   call.flight = &flight_.add(call, stream.recording());
+  if (whole_ != nullptr) call.flight->belong_to(whole_);
   if (check_) {
     call.flight->begin_check();
     try {

@@ -117,6 +117,9 @@ class Communicator {
 
   /// What this rank's calls are doing; readable from any thread at any time.
   const FlightRecord& flight_record() const { return flight_; }
+  /// The calls made from now on are parts of that one, of a communicator that is composed of
+  /// several; null: of none.
+  void make_parts_of(FlightEntry* whole) { whole_ = whole; }
   /// Makes the calls of this communicator and of what is split off it part of the rank's reports.
   /// All ranks of the job do so in the same order; the log outlives the communicator.
   void watch(FlightLog& log, const std::string& name);
@@ -138,6 +141,7 @@ class Communicator {
 
   std::uint64_t sequence_ = 0;  ///< of the thread that makes the calls
   FlightRecord flight_;
+  FlightEntry* whole_ = nullptr;
   FlightLog* log_ = nullptr;
   std::string name_;  ///< in the log
   int splits_ = 0;

@@ -32,9 +32,11 @@ void FlightEntry::start() {
 
 void FlightEntry::move() {
   moved_.store(flight_clock(), std::memory_order_relaxed);
+  if (FlightEntry* whole = whole_.load(std::memory_order_acquire)) whole->move();
 }
 
 void FlightEntry::finish() {
+  if (FlightEntry* whole = whole_.load(std::memory_order_acquire)) whole->move();
   finished_.store(flight_clock(), std::memory_order_relaxed);
   finishes_.fetch_add(1, std::memory_order_release);
 }
@@ -67,6 +69,7 @@ void FlightEntry::set(const CollectiveCall& call) {
   count_.store(call.count, kRelease);
   label_.store(call.label.what, kRelease);
   label_index_.store(call.label.index, kRelease);
+  whole_.store(nullptr, kRelease);
   starts_.store(0, kRelease);
   finishes_.store(0, kRelease);
   enqueued_.store(coarse_clock(), kRelease);

@@ -23,6 +23,9 @@ class FlightEntry {
   void move();
   /// It is complete on this rank.
   void finish();
+  /// Makes this call a part of another, in flight until this one is done: what moves here moves
+  /// there too.
+  void belong_to(FlightEntry* whole) { whole_.store(whole, std::memory_order_release); }
   /// The transport threw.
   void fail();
   /// The call waits for the ranks' comparison of what they call (collectives.check).
@@ -47,6 +50,7 @@ class FlightEntry {
   std::atomic<std::int32_t> label_index_{-1};
   std::atomic<std::int64_t> starts_{0};
   std::atomic<std::int64_t> finishes_{0};
+  std::atomic<FlightEntry*> whole_{nullptr};
   // Steady-clock seconds; 0: never.
   std::atomic<double> enqueued_{0};
   std::atomic<double> started_{0};

@@ -31,9 +31,6 @@ bool start_flight(void* flight) {
   static_cast<FlightEntry*>(flight)->start();
   return true;
 }
-void move_flight(void* flight) {
-  static_cast<FlightEntry*>(flight)->move();
-}
 bool finish_flight(void* flight) {
   static_cast<FlightEntry*>(flight)->finish();
   return true;
@@ -108,6 +105,9 @@ class HierarchicalCommunicator final : public Communicator {
 void HierarchicalCommunicator::enqueue(const CollectiveCall& call, Stream& stream) {
   stream.try_call(
       start_flight, [](void* flight) { start_flight(flight); }, call.flight);
+  for (Communicator* part : {all_.get(), rail_.get(), inside_.get()}) {
+    part->make_parts_of(call.flight);
+  }
   enqueue_parts(call, stream);
   stream.try_call(
       finish_flight, [](void* flight) { finish_flight(flight); }, call.flight);
@@ -168,7 +168,6 @@ void HierarchicalCommunicator::in_pieces(const CollectiveCall& call, std::int64_
       with.network->record(*with.arrived[side]);
     }
     if (index > 0) finish(index - 1);
-    stream.call(move_flight, call.flight);
   }
   finish(pieces - 1);
 }

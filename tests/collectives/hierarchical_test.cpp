@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "collectives/flight_report.hpp"
 #include "ops/base/error.hpp"
 #include "ops/device/cpu/cpu_device.hpp"
 
@@ -51,16 +52,19 @@ class Fake final : public Communicator {
           if (line->owner.fails) fail(ExitCode::kTimeout, "the network is gone");
           const std::scoped_lock lock(line->owner.notes_.mutex);
           line->owner.notes_.lines.push_back(line->text);
+          line->flight->finish();
         },
         lines_
             .emplace_back(std::make_unique<Line>(
-                Line{*this, fmt::format("{} {} {}", name_, name_of(call.kind), call.count)}))
+                Line{*this, fmt::format("{} {} {}", name_, name_of(call.kind), call.count),
+                     call.flight}))
             .get());
   }
 
   struct Line {
     Fake& owner;
     std::string text;
+    FlightEntry* flight;
   };
   Notes& notes_;
   std::string name_;
@@ -171,6 +175,18 @@ TEST_F(Hierarchical, GivesTheCallersStreamAnErrorOfTheNetworks) {
     EXPECT_EQ(error.code(), ExitCode::kTimeout);
     EXPECT_STREQ(error.what(), "the network is gone");
   }
+}
+
+TEST_F(Hierarchical, ShowsThatACallMovesAsLongAsItsPartsDo) {
+  make({2, 2}, 1);
+  data_.resize(4 << 10);
+  communicator_->reduce_scatter(data_.data(), data_.data(), 1 << 10, DType::kF32,
+                                ReduceOperation::kSum, *stream_, {"test"});
+  communicator_->all_to_all(data_.data(), data_.data(), 1 << 8, DType::kF32, *stream_, {"test"});
+  stream_->synchronize();
+  const std::vector<FlightCall> calls = communicator_->flight_record().snapshot();
+  ASSERT_EQ(calls.size(), 2U);
+  for (const FlightCall& call : calls) EXPECT_GT(call.moved, 0) << describe(call);
 }
 
 TEST_F(Hierarchical, IsTheOnlyPartThatIsNeeded) {
