@@ -27,6 +27,9 @@ class TreeSum {
   /// may be one of the blocks, and nothing else that overlaps them.
   void run(float* to, const float* blocks, std::int64_t count, float* scratch) const;
 
+  std::span<const TreeSumItem> items() const { return items_; }
+  std::int64_t depth() const { return depth_; }  ///< most blocks and sums on the stack
+
  private:
   std::vector<TreeSumItem> items_;
   std::int64_t depth_ = 0;
