@@ -30,6 +30,9 @@ void signal_to(const FileDescriptor& event) {
   (void)!write(event.get(), &one, sizeof one);
 }
 
+/// Waking this much later than planned means that the process was stopped meanwhile (SIGSTOP).
+constexpr double kStoppedSeconds = 1;
+
 /// Whether the eventfd was written to; resets it.
 bool take(const FileDescriptor& event) {
   std::uint64_t count = 0;
@@ -149,6 +152,8 @@ void Watchdog::sleep_until(double time) {
   }
   const double left = std::clamp((time - flight_clock()) * 1000, 0.0, 1e6);
   poll(events.data(), events.size(), static_cast<int>(std::ceil(left)));
+  const double now = flight_clock();
+  if (now - time > kStoppedSeconds) continued_ = now;
   take(wake_);
 }
 
@@ -252,8 +257,11 @@ bool Watchdog::any_ended() const {
 
 void Watchdog::look_for_lost_peers() {
   if (!any_ended()) return;
-  // A rank that ends the job for a reason of its own has said so before.
-  if (wait(times_.quick_answer / 2, [&] { return ended_.has_value(); })) return obey();
+  // A rank that ends the job for a reason of its own has said so before. Perhaps because of this
+  // one, which was stopped until mpirun woke it to end it: then its letters are yet to be read.
+  const bool was_stopped = flight_clock() - continued_ < times_.ended;
+  const Seconds patience = was_stopped ? times_.answer : times_.quick_answer / 2;
+  if (wait(patience, [&] { return ended_.has_value(); })) return obey();
   Trouble trouble = collective_in_flight(0).value_or(Trouble{});
   trouble.kind = Trouble::Kind::kLost;
   conclude(std::move(trouble));

@@ -125,6 +125,7 @@ class Watchdog {
   // Of the thread:
   bool concluding_ = false;
   bool terminated_ = false;  ///< the process was asked to end
+  double continued_ = -1e9;  ///< when the process went on after it was stopped
   std::uint64_t round_ = 0;  ///< of questions
   std::map<int, FlightReport> answers_;
   std::set<int> concluders_;     ///< other ranks that are about to end the job
