@@ -70,6 +70,10 @@ struct PlanOptions {
   int ranks_per_node = 0;  ///< 0: all on one node
   std::string memory;      ///< of a rank, "80GiB"; empty: what is free here
   std::string device;      ///< empty: the configuration's
+  std::string flops;       ///< of matrix products, "989T"; empty: measured ones
+  std::string bandwidth;   ///< of memory, "3.35TB/s"
+  std::string link;        ///< inside a node, as link_named()
+  std::string network;     ///< between nodes
   bool json = false;
   bool programs = false;
   bool allow_plugins = false;

@@ -9,6 +9,7 @@
 #include "launcher/device_choice.hpp"
 #include "launcher/fill_registry.hpp"
 #include "launcher/job.hpp"
+#include "launcher/plan_machine.hpp"
 #include "launcher/plan_report.hpp"
 #include "ops/base/units.hpp"
 #include "runtime/config/load.hpp"
@@ -25,6 +26,7 @@ struct PlanDevice {
   std::string text;
   std::string note;
   bool stands_in = false;  ///< a CPU for GPUs that are not here
+  MachineFigures key;      ///< of its figures in the tuning file
 };
 
 PlanDevice open_plan_device(Config config, Registry& registry, int ranks_per_node) {
@@ -35,6 +37,7 @@ PlanDevice open_plan_device(Config config, Registry& registry, int ranks_per_nod
   const DeviceChoice choice = choose_device(config, {.host = "this machine", .all_gather = {}});
   const int threads = threads_per_rank(config, ranks_per_node);
   plan.device = open_device(choice, registry, threads, ranks_per_node);
+  plan.key = machine_of(choice, threads);
   plan.text = choice.cuda
                   ? plan.device->description()
                   : fmt::format("cpu, {} thread{} per rank", threads, threads == 1 ? "" : "s");
@@ -139,6 +142,9 @@ int run_plan(const PlanOptions& options) {
   report.accumulation = accumulation_steps(config, options.ranks);
   report.parallel = describe_parallel(config);
   report.estimate = estimate_run(run.plan, run.options);
+  report.machine = plan_machine(
+      options, config, device.stands_in ? std::nullopt : std::optional(device.key), per_node);
+  report.times = predict_programs(step_programs(run.plan), run.plan.parallel, report.machine.model);
   report.host_computes = inputs.host_computes;
   if (report.fit) {
     report.fit->fit =
@@ -165,6 +171,18 @@ void declare_plan(CLI::App& app, Action& action) {
                  "auto, cpu or cuda: whose kernels say what workspaces they want; default: the "
                  "configuration's")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  app.add_option("--flops", options->flops,
+                 "Per second of matrix products, such as 989T, to predict times from; default: as "
+                 "`ingot bench ops` measured");
+  app.add_option(
+      "--bandwidth", options->bandwidth,
+      "Of the device's memory, such as 3.35TB/s; default: as `ingot bench ops` measured");
+  const std::string link = fmt::format(
+      "{}, several such as 8xndr, or LATENCY,BANDWIDTH such as 2us,450GB/s; default: "
+      "as `ingot bench collectives` measured",
+      link_presets());
+  app.add_option("--link", options->link, "Of a rank inside a node: " + link);
+  app.add_option("--network", options->network, "Of a node, which its ranks share: as --link");
   app.add_flag("--json", options->json, "Print JSON instead of tables");
   app.add_flag("--programs", options->programs, "Print the programs, instruction by instruction");
   app.add_flag("--allow-plugins", options->allow_plugins,

@@ -89,6 +89,58 @@ std::string render_work(const StepWork& work) {
   return table.render();
 }
 
+std::string milliseconds(std::optional<double> seconds) {
+  if (!seconds) return "-";
+  const double value = *seconds * 1e3;
+  return fmt::format("{:.{}f}", value, value < 10 ? 3 : value < 100 ? 2 : 1);
+}
+
+std::string describe(const std::optional<LinkModel>& link) {
+  if (!link) return "-";
+  const double fixed = link->call * 1e6;
+  return fmt::format("{}{:.3g} us, {}/s", fixed > 0 ? fmt::format("{:.3g} + ", fixed) : "",
+                     link->latency * 1e6, approximate_count(link->bandwidth) + "B");
+}
+
+std::string render_time(const PlanReport& report) {
+  const PlanMachine& machine = report.machine;
+  const PredictedTime step = step_time(report.times);
+  if (!step.compute && !step.communication) {
+    return "predicted time: name the machine's figures, see --flops, or measure them: `ingot bench "
+           "ops`\n";
+  }
+  Table table({{"predicted time, ms"},
+               {"runs", true},
+               {"computing", true},
+               {"exchanging", true},
+               {"exposed", true},
+               {"total", true}});
+  const auto row = [&](const std::string& name, const std::string& runs,
+                       const PredictedTime& time) {
+    table.add({name, runs, milliseconds(time.compute), milliseconds(time.communication),
+               milliseconds(time.exposed), milliseconds(time.total)});
+  };
+  for (const ProgramTime& one : report.times) {
+    row(one.program, with_separators(one.per_step), one.time);
+  }
+  table.add_rule();
+  row("step", "", step);
+  const auto rate = [](double value, const char* unit) {
+    return value > 0 ? approximate_count(value) + unit : std::string("-");
+  };
+  std::string text =
+      table.render() + fmt::format("for {} ({}), memory {} ({})",
+                                   rate(machine.model.matrix_flops, "FLOP/s"), machine.flops,
+                                   rate(machine.model.memory_bandwidth, "B/s"), machine.bandwidth);
+  if (report.ranks_per_node > 1) {
+    text += fmt::format("\n  link {} ({})", describe(machine.model.link), machine.link);
+  }
+  if (report.ranks > report.ranks_per_node) {
+    text += fmt::format("\n  network {} ({})", describe(machine.model.network), machine.network);
+  }
+  return text + "\n";
+}
+
 std::string render_fit(const PlanReport& report) {
   if (!report.fit) {
     return "largest batch.micro: name the memory of a rank with --memory\n";
@@ -101,6 +153,57 @@ std::string render_fit(const PlanReport& report) {
   }
   return fmt::format("largest batch.micro in {}: {}, which takes {}\n", memory, found.fit.micro,
                      approximate(found.fit.bytes));
+}
+
+ordered_json seconds_json(std::optional<double> seconds) {
+  return seconds ? ordered_json(*seconds) : ordered_json(nullptr);
+}
+
+ordered_json time_json(const PredictedTime& time) {
+  return {{"compute", seconds_json(time.compute)},
+          {"communication", seconds_json(time.communication)},
+          {"exposed", seconds_json(time.exposed)},
+          {"total", seconds_json(time.total)}};
+}
+
+ordered_json link_json(const std::optional<LinkModel>& link, const std::string& source) {
+  if (!link) return nullptr;
+  return {{"call", link->call},
+          {"latency", link->latency},
+          {"bandwidth", link->bandwidth},
+          {"source", source}};
+}
+
+/// Seconds, and the figures that they are predicted from; null where unknown.
+ordered_json times_json(const PlanReport& report) {
+  ordered_json programs = ordered_json::array();
+  for (const ProgramTime& one : report.times) {
+    ordered_json row = {{"program", one.program}, {"runs", one.per_step}};
+    row.update(time_json(one.time));
+    programs.push_back(std::move(row));
+  }
+  const MachineModel& model = report.machine.model;
+  const auto rate = [](double value) { return value > 0 ? ordered_json(value) : nullptr; };
+  return {{"machine",
+           {{"matrix_flops", rate(model.matrix_flops)},
+            {"memory_bandwidth", rate(model.memory_bandwidth)},
+            {"link", link_json(model.link, report.machine.link)},
+            {"network", link_json(model.network, report.machine.network)}}},
+          {"programs", std::move(programs)},
+          {"step", time_json(step_time(report.times))}};
+}
+
+ordered_json counts_json(const std::vector<ProgramCounts>& counts) {
+  ordered_json rows = ordered_json::array();
+  for (const ProgramCounts& one : counts) {
+    rows.push_back({{"program", one.program},
+                    {"runs", one.per_step},
+                    {"ops", one.ops},
+                    {"fills", one.fills},
+                    {"collectives", one.collectives},
+                    {"waits", one.waits}});
+  }
+  return rows;
 }
 
 ordered_json work_json(const Work& work) {
@@ -128,7 +231,7 @@ std::vector<Traffic> merged(const std::vector<Traffic>& traffic) {
 std::string render_plan(const PlanReport& report) {
   std::string text = render_head(report) + "\n" + render_memory(report) + "\n" +
                      render_traffic(report.estimate) + "\n" + render_work(report.estimate.work) +
-                     "\n" + render_fit(report);
+                     "\n" + render_time(report) + "\n" + render_fit(report);
   if (!report.note.empty()) text += fmt::format("note: {}\n", report.note);
   return text;
 }
@@ -174,7 +277,9 @@ ordered_json plan_json(const PlanReport& report) {
        {{"forward", work_json(estimate.work.forward)},
         {"recomputed", work_json(estimate.work.recomputed)},
         {"backward", work_json(estimate.work.backward)},
-        {"update", work_json(estimate.work.update)}}}};
+        {"update", work_json(estimate.work.update)}}},
+      {"launches", counts_json(estimate.counts)},
+      {"time", times_json(report)}};
   if (report.fit) {
     json["largest_micro"] = {{"micro", report.fit->fit.micro},
                              {"bytes", report.fit->fit.bytes},

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "launcher/plan_machine.hpp"
+#include "runtime/program/predict_time.hpp"
 #include "runtime/train/micro_batch.hpp"
 
 namespace ingot {
@@ -31,8 +33,10 @@ struct PlanReport {
   std::int64_t accumulation = 1;
   std::string parallel;  ///< "shard none, reduction fast"
   RunEstimate estimate;
-  bool host_computes = true;     ///< the device's memory is the host's
-  std::optional<MemoryFit> fit;  ///< none where the memory is not known
+  PlanMachine machine;
+  std::vector<ProgramTime> times;  ///< of a step
+  bool host_computes = true;       ///< the device's memory is the host's
+  std::optional<MemoryFit> fit;    ///< none where the memory is not known
 
   /// Bytes of the memory that a rank computes in.
   std::int64_t total() const {

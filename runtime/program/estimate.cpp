@@ -118,18 +118,6 @@ void add_arena(Bytes& bytes, std::int64_t arena, std::span<const ProgramRuns> pr
   at(bytes, MemoryKind::kGaps) += arena - used;
 }
 
-int group_size(RankGroup group, const ParallelPlan& parallel) {
-  switch (group) {
-    case RankGroup::kAll:
-      return parallel.ranks;
-    case RankGroup::kShard:
-      return parallel.shard_ranks;
-    case RankGroup::kReplicas:
-      return parallel.replicas();
-  }
-  return 1;
-}
-
 Traffic traffic_of(const Instruction& instruction, int ranks) {
   Traffic traffic;
   traffic.collective = name_of(instruction.kind);
@@ -146,11 +134,7 @@ Traffic traffic_of(const Instruction& instruction, int ranks) {
 }
 
 Work work_of(const Instruction& instruction) {
-  std::vector<TensorType> inputs;
-  std::vector<TensorType> outputs;
-  for (const Operand& input : instruction.inputs) inputs.push_back(input.type);
-  for (const Operand& output : instruction.outputs) outputs.push_back(output.type);
-  const Cost cost = instruction.op->cost({inputs, outputs, instruction.attributes});
+  const Cost cost = cost_of(instruction);
   return {cost.matrix_flops, cost.other_flops};
 }
 
@@ -199,11 +183,27 @@ std::vector<Traffic> step_traffic(std::span<const ProgramRuns> programs,
     if (per_step == 0) continue;
     for (const Instruction& instruction : program->instructions) {
       if (!is_collective(instruction.kind)) continue;
-      Traffic traffic = traffic_of(instruction, group_size(instruction.group, parallel));
+      Traffic traffic = traffic_of(instruction, group_ranks(instruction.group, parallel));
       traffic.program = program->name;
       traffic.per_step = per_step;
       result.push_back(std::move(traffic));
     }
+  }
+  return result;
+}
+
+std::vector<ProgramCounts> program_counts(std::span<const ProgramRuns> programs) {
+  std::vector<ProgramCounts> result;
+  for (const auto& [program, per_step] : programs) {
+    if (per_step == 0) continue;
+    ProgramCounts counts{program->name, per_step};
+    for (const Instruction& instruction : program->instructions) {
+      counts.ops += instruction.kind == InstructionKind::kOp ? 1 : 0;
+      counts.fills += instruction.kind == InstructionKind::kFillZero ? 1 : 0;
+      counts.collectives += is_collective(instruction.kind) ? 1 : 0;
+      counts.waits += instruction.kind == InstructionKind::kWait ? 1 : 0;
+    }
+    result.push_back(std::move(counts));
   }
   return result;
 }

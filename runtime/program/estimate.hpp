@@ -77,6 +77,22 @@ struct Traffic {
 std::vector<Traffic> step_traffic(std::span<const ProgramRuns> programs,
                                   const ParallelPlan& parallel);
 
+/// What one run of a program puts on its streams. On a GPU each op is at least one kernel; the log
+/// of a run has how many nodes the recorded graphs came to.
+struct ProgramCounts {
+  std::string program;
+  std::int64_t per_step = 0;
+  std::int64_t ops = 0;
+  std::int64_t fills = 0;  ///< of memory with zeros
+  std::int64_t collectives = 0;
+  std::int64_t waits = 0;  ///< of one stream for an event of the other
+
+  friend bool operator==(const ProgramCounts&, const ProgramCounts&) = default;
+};
+
+/// Programs of a step, in their order.
+std::vector<ProgramCounts> program_counts(std::span<const ProgramRuns> programs);
+
 /// FLOPs of one rank.
 struct Work {
   double matrix = 0;  ///< in matrix products

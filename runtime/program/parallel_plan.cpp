@@ -47,6 +47,18 @@ ParallelPlan plan_parallel(const Config& config, const RankPlace& place,
   return plan;
 }
 
+int group_ranks(RankGroup group, const ParallelPlan& plan) {
+  switch (group) {
+    case RankGroup::kAll:
+      return plan.ranks;
+    case RankGroup::kShard:
+      return plan.shard_ranks;
+    case RankGroup::kReplicas:
+      return plan.replicas();
+  }
+  return 1;
+}
+
 ReductionTree reduction_tree(const ParallelPlan& plan) {
   return {plan.micro_batches * plan.ranks, plan.ranks,
           plan.reduces_each_micro() ? MicroAssignment::kStrided : MicroAssignment::kConsecutive};

@@ -54,6 +54,9 @@ struct ParallelPlan {
   }
 };
 
+/// Ranks that take part in a collective of this group.
+int group_ranks(RankGroup group, const ParallelPlan& plan);
+
 /// The plan for one rank of a validated configuration. A single rank shards nothing.
 ParallelPlan plan_parallel(const Config& config, const RankPlace& place,
                            std::int64_t micro_batches);

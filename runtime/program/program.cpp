@@ -69,15 +69,19 @@ std::string_view name_of(RankGroup group) {
   return "?";
 }
 
+Cost cost_of(const Instruction& op) {
+  std::vector<TensorType> inputs;
+  std::vector<TensorType> outputs;
+  for (const Operand& input : op.inputs) inputs.push_back(input.type);
+  for (const Operand& output : op.outputs) outputs.push_back(output.type);
+  return op.op->cost({inputs, outputs, op.attributes});
+}
+
 Cost Program::cost() const {
   Cost total;
   for (const Instruction& instruction : instructions) {
     if (instruction.kind != InstructionKind::kOp) continue;
-    std::vector<TensorType> inputs;
-    std::vector<TensorType> outputs;
-    for (const Operand& input : instruction.inputs) inputs.push_back(input.type);
-    for (const Operand& output : instruction.outputs) outputs.push_back(output.type);
-    const Cost cost = instruction.op->cost({inputs, outputs, instruction.attributes});
+    const Cost cost = cost_of(instruction);
     total.matrix_flops += cost.matrix_flops;
     total.other_flops += cost.other_flops;
     total.bytes_read += cost.bytes_read;

@@ -86,6 +86,9 @@ struct Program {
   Cost cost() const;                  ///< of all its ops
 };
 
+/// What the op of an instruction states.
+Cost cost_of(const Instruction& op);
+
 /// The program as a table: one line per instruction with its operands' places.
 std::string print(const Program& program);
 

@@ -25,6 +25,7 @@ RunEstimate estimate_run(const EnginePlan& plan, const EngineOptions& options) {
   estimate.memory = memory_by_kind(estimate.buffers, programs, plan.parallel.slots);
   estimate.traffic = step_traffic(programs, plan.parallel);
   estimate.work = step_work(programs);
+  estimate.counts = program_counts(programs);
   estimate.checkpoint_buffer = checkpoint_buffer_bytes(plan, options);
   return estimate;
 }

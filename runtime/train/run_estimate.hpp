@@ -27,6 +27,7 @@ struct RunEstimate {
   std::int64_t checkpoint_buffer = 0;
   std::vector<Traffic> traffic;  ///< of a step
   StepWork work;                 ///< of a step
+  std::vector<ProgramCounts> counts;
 
   std::int64_t bytes() const { return total_bytes(buffers); }  ///< of the device
 };

@@ -4,14 +4,6 @@ namespace ingot {
 
 namespace {
 
-Cost cost_of(const Instruction& instruction) {
-  std::vector<TensorType> inputs;
-  std::vector<TensorType> outputs;
-  for (const Operand& input : instruction.inputs) inputs.push_back(input.type);
-  for (const Operand& output : instruction.outputs) outputs.push_back(output.type);
-  return instruction.op->cost({inputs, outputs, instruction.attributes});
-}
-
 std::string part_of_step(const Instruction& instruction, const Program& program) {
   if (instruction.kind != InstructionKind::kOp) return "communication";
   if (instruction.backward) return "backward";

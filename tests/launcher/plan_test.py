@@ -49,6 +49,8 @@ class WithData(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory(prefix="ingot-plan-")
         os.chdir(cls.folder.name)
+        # What was measured on this machine is not known here.
+        ENVIRONMENT["XDG_CACHE_HOME"] = os.path.abspath("cache")
         write("text.txt", "In the beginning there was a text to learn from. " * 200)
         write("table.csv", "a,b,label\n" + "".join(f"{i},{i % 7},{i % 2}\n" for i in range(64)))
         for arguments in (["text.txt", "text.h5"], ["table.csv", "table.h5", "--label", "label"]):
@@ -79,7 +81,7 @@ class WithData(unittest.TestCase):
 class Plans(WithData):
     def test_the_example_of_the_readme_is_what_is_printed(self):
         with open(f"{SOURCE}/README.md", encoding="utf-8") as file:
-            block = re.search(r"\n    (ingot plan configs/(?:.*\\\n)?.*)\n\n((?:(?:    .*)?\n)+)",
+            block = re.search(r"\n    (ingot plan configs/(?:.*\\\n)*.*)\n\n((?:(?:    .*)?\n)+)",
                               file.read())
         command = block.group(1).replace("\\\n", "")
         shown = re.sub("(?m)^    ", "", block.group(2)).strip("\n") + "\n"
@@ -149,6 +151,56 @@ class Plans(WithData):
         self.assertIn("none, the smallest takes",
                       self.succeed("plan", "job.yaml", "--memory", "1kB"))
 
+    def test_times_are_predicted_from_the_figures_that_are_named(self):
+        job = ["--ranks", "4", "--ranks-per-node", "2"]
+        unknown = self.plan(*job)["time"]
+        self.assertEqual(set(unknown["machine"].values()), {None})
+        self.assertEqual(set(unknown["step"].values()), {None})
+        device = ["--flops", "1G", "--bandwidth", "1GB/s"]
+        computing = self.plan(*job, *device)["time"]["step"]
+        self.assertGreater(computing["compute"], 0)
+        self.assertIsNone(computing["exposed"])
+        known = self.plan(*job, *device, "--link", "nvlink4", "--network", "8xndr")["time"]
+        shaped = self.plan(*job, *device, "--link", "nvlink4", "--network", "1ms,1Mbit/s")["time"]
+        for time in (known, shaped):
+            step = time["step"]
+            self.assertEqual(step["compute"], computing["compute"])
+            self.assertLessEqual(step["exposed"], step["communication"])
+            self.assertAlmostEqual(step["total"], step["compute"] + step["exposed"])
+            self.assertAlmostEqual(step["total"], sum(
+                row["runs"] * row["total"] for row in time["programs"]))
+        self.assertGreater(shaped["step"]["exposed"], 100 * known["step"]["exposed"])
+        out = self.succeed("plan", "job.yaml", *job, *device)
+        self.assertRegex(out, r"(?m)^step +[\d.]+ +- +- +-$")
+        self.assertIn("network - (-)", out)
+
+    def test_times_come_from_the_tuning_file(self):
+        write("tuning.yaml", "version: 1\n")
+        measure = ["bench", "ops", "--device", "cpu", "--threads", "1", "--shape", "tiny", "--op",
+                   "add", "--seconds", "0.001", "--tuning", "tuning.yaml"]
+        self.succeed(*measure)
+        exchange = ["bench", "collectives", "--device", "cpu", "--operation", "all_reduce", "--max",
+                    "1MiB", "--factor", "1024", "--seconds", "0.001", "--tuning", "tuning.yaml"]
+        self.succeed(*exchange, ranks=2)
+        plan = self.plan("--ranks", "2", "tuning=tuning.yaml")["time"]
+        self.assertGreater(plan["machine"]["matrix_flops"], 0)
+        self.assertGreater(plan["machine"]["memory_bandwidth"], 0)
+        self.assertGreater(plan["step"]["compute"], 0)
+
+    def test_launches_are_counted(self):
+        one = {row["program"]: row for row in self.plan()["launches"]}
+        self.assertEqual([one[name]["collectives"] for name in ("micro", "micro_last", "update")],
+                         [0, 0, 0])
+        self.assertEqual(one["micro"]["runs"], 11)
+        plan = self.plan("--ranks", "2")
+        two = {row["program"]: row for row in plan["launches"]}
+        calls = sum(row["calls"] for row in plan["traffic"])
+        self.assertEqual(sum(row["runs"] * row["collectives"] for row in two.values()), calls)
+        listing = self.succeed("plan", "job.yaml", "--ranks", "2", "--programs")
+        text = listing.split("program micro_last: ")[1].split("\nprogram ")[0]
+        self.assertEqual(len(re.findall(r"(?m)^ *\d+ (?:compute|comm   ) wait event", text)),
+                         two["micro_last"]["waits"])
+
     def test_programs_are_printed(self):
         out = self.succeed("plan", "job.yaml", "--programs", "--ranks", "2")
         for name in ("micro", "micro_last", "update", "evaluate"):
@@ -163,6 +215,12 @@ class Plans(WithData):
         self.refuse(USAGE, "--ranks 4 is not a multiple of --ranks-per-node 3", "plan", "job.yaml",
                     "--ranks", "4", "--ranks-per-node", "3")
         self.refuse(USAGE, "--memory: .*'much'", "plan", "job.yaml", "--memory", "much")
+        self.refuse(USAGE, "--flops: .*'fast'", "plan", "job.yaml", "--flops", "fast")
+        self.refuse(USAGE, "--bandwidth: .*'3'.*450GB/s", "plan", "job.yaml", "--bandwidth", "3")
+        self.refuse(USAGE, "--link: no link is called 'nvlink'; .*nvlink4.*8xndr.*LATENCY", "plan",
+                    "job.yaml", "--link", "nvlink")
+        self.refuse(USAGE, "--network: the latency 'soon'", "plan", "job.yaml", "--network",
+                    "soon,1GB/s")
         self.refuse(BAD_DATA, "gone.h5", "plan", "job.yaml", "data.train=gone.h5")
         self.succeed("plan", "job.yaml", "data.train=gone.h5", "model.vocabulary=256")
 
