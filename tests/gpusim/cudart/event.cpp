@@ -9,6 +9,7 @@
 
 #include <unordered_map>
 
+#include "check/peer_order.hpp"
 #include "cudart/api.hpp"
 #include "cudart/capture.hpp"
 
@@ -101,6 +102,7 @@ void record(const EventPointer& event, const StreamPointer& stream, bool externa
     if (event->shared != nullptr) {
       const std::uint32_t number = event->shared->recorded.fetch_add(1) + 1;
       marker = std::make_shared<FunctionOperation>("event record", [event, number] {
+        peer_host_waited();
         complete_shared(*event->shared, number);
         return Outcome{};
       });
@@ -139,6 +141,7 @@ void wait(const StreamPointer& stream, const EventPointer& event, bool external)
              seen = shared.completed.load()) {
           futex_wait(shared.completed, seen);
         }
+        peer_joined_others();
         return Outcome{};
       });
       enqueue_locked(*stream, operation, std::move(waits));
@@ -241,6 +244,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
            seen = event->shared->completed.load()) {
         futex_wait(event->shared->completed, seen);
       }
+      peer_joined_others();
     }
     return Runtime::instance().sticky();
   });

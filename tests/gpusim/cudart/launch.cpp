@@ -214,6 +214,7 @@ Outcome KernelOperation::run(const RunContext& context) const {
   request.parameters = parameters;
   request.cooperative = shape.cooperative;
   request.stream_name = context.stream_name;
+  request.enqueued = context.enqueued;
   LaunchOutcome result = run_kernel(request);
   report::add(kernel->name, device, result.counters);
   outcome.fault = result.fault;

@@ -17,6 +17,7 @@ namespace gpusim::cudart {
 struct RunContext {
   int device = 0;  ///< number in the machine
   std::string stream_name;
+  std::int64_t enqueued = 0;  ///< when the host asked for the work, see peer_now
 };
 
 struct Outcome {

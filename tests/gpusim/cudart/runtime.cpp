@@ -8,6 +8,7 @@
 #include <cstring>
 #include <sstream>
 
+#include "check/peer_order.hpp"
 #include "cudart/capture.hpp"
 #include "cudart/exclusive.hpp"
 #include "cudart/finish.hpp"
@@ -157,6 +158,7 @@ void Runtime::retire(Stream& stream) {
 }
 
 void Runtime::join_host(const Clock& clock) {
+  peer_host_waited();
   if (!options().check_streams) return;
   std::lock_guard lock(mutex);
   host_clock.join(clock);
@@ -214,6 +216,7 @@ CompletionPointer enqueue_locked(Stream& stream, OperationPointer operation,
   std::erase_if(waits, [](const CompletionPointer& wait) { return wait->ready(); });
   task.waits = std::move(waits);
   task.operation = std::move(operation);
+  task.enqueued = peer_now();
   stream.last = task.done;
   CompletionPointer done = task.done;
   stream.push(std::move(task));

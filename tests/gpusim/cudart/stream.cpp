@@ -150,6 +150,7 @@ void Stream::perform(const Task& task) {
   RunContext context;
   context.device = device_.physical;
   context.stream_name = name_;
+  context.enqueued = task.enqueued;
   cudart::perform(*task.operation, context, task.place);
   task.done->signal();
 }

@@ -24,6 +24,7 @@ struct Task {
   std::vector<CompletionPointer> waits;
   CompletionPointer done;
   std::shared_ptr<const OrderedWork> place;  ///< null where the order is not checked
+  std::int64_t enqueued = 0;                 ///< see peer_now
 };
 
 class Stream : public std::enable_shared_from_this<Stream> {

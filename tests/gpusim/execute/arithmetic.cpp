@@ -60,7 +60,14 @@ bool decode_alu(Decoder& decoder, std::string& why) {
 
 void nothing(Context&, const Op&, LaneMask) {}
 
-void fence(Context& context, const Op&, LaneMask) {
+struct FenceDetail : Detail {
+  PeerScope scope = PeerScope::kDevice;
+  bool memory = true;  ///< false: between the proxies of one thread
+};
+
+void fence(Context& context, const Op& op, LaneMask mask) {
+  const auto& detail = op.as<FenceDetail>();
+  if (detail.memory) context.block->peers.fence(context.warp->index, mask, detail.scope);
   context.block->races.release(context.warp->index);
   context.block->races.acquire(context.warp->index);
 }
@@ -80,7 +87,13 @@ bool does_nothing(const std::string& opcode) {
 bool decode_miscellaneous(Decoder& decoder) {
   const ptx::Instruction& i = decoder.instruction();
   if (i.opcode == "membar" || i.opcode == "fence") {
-    decoder.emit_handler(fence);
+    FenceDetail detail;
+    detail.scope = i.has("sys") ? PeerScope::kSystem : PeerScope::kDevice;
+    for (const std::string& m : i.modifiers) {
+      if (m.starts_with("proxy") || m == "mbarrier_init") detail.memory = false;
+    }
+    Op& op = decoder.emit_handler(fence);
+    static_cast<FenceDetail&>(decoder.detail<FenceDetail>(op)) = detail;
     return true;
   }
   if (i.opcode == "nanosleep") {

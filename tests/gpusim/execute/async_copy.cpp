@@ -152,6 +152,7 @@ void arrive_later(Context& context, const Op& op, LaneMask mask) {
         {copies.sequence, lane, static_cast<std::uint32_t>(barrier.at[lane])});
   });
   context.block->races.release(context.warp->index);
+  context.block->peers.shared_release(context.warp->index);
 }
 
 void decode_copy(Decoder& decoder) {
@@ -224,6 +225,7 @@ void deliver_for(Context& context, Block& owner, std::uint32_t offset) {
       if (arrival.barrier != offset) continue;
       deliver_lane(owner, warp, arrival.lane, arrival.sequence);
       owner.races.release(warp.index);
+      owner.peers.shared_release(warp.index);
       mbarrier_arrive(owner.shared.data() + offset, 1);
     }
     std::erase_if(arrivals, [offset](const AsyncArrival& a) { return a.barrier == offset; });

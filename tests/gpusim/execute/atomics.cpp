@@ -6,6 +6,7 @@
 
 #include "execute/half.hpp"
 #include "execute/memory_access.hpp"
+#include "execute/peer_checks.hpp"
 
 namespace gpusim::execute {
 namespace {
@@ -187,7 +188,7 @@ void atomic(Context& context, const Op& op, LaneMask mask) {
                    "an atomic operation on memory that is neither global nor shared");
       return false;
     }
-    for_lanes(lanes, [&](int lane) {
+    const auto act = [&](int lane) {
       for (std::size_t e = 0; e < elements; ++e) {
         const bool cas = detail.inputs.size() > elements;
         const std::uint64_t old = detail.function(
@@ -201,7 +202,12 @@ void atomic(Context& context, const Op& op, LaneMask mask) {
           context.row32(detail.outputs[e])[lane] = static_cast<std::uint32_t>(old);
         }
       }
-    });
+    };
+    if (space == ptx::Space::kGlobal && context.launch.peers != nullptr) {
+      with_flags(context, op, detail, lanes, addresses.at, act);
+    } else {
+      for_lanes(lanes, act);
+    }
     return true;
   };
   if (detail.space == ptx::Space::kGeneric) {
@@ -278,6 +284,9 @@ bool decode_atomic(Decoder& decoder) {
   detail.atomic = true;
   detail.acquire = i.has("acquire") || i.has("acq_rel") || returns;
   detail.release = i.has("release") || i.has("acq_rel") || returns;
+  detail.acquires = i.has("acquire") || i.has("acq_rel");
+  detail.releases = i.has("release") || i.has("acq_rel");
+  detail.scope = scope_of(i);
   detail.space = memory_space(decoder);
   detail.wide_rows = choice.bytes == 8;
   const int bits = choice.bytes == 8 ? 64 : 32;

@@ -132,6 +132,7 @@ void open_if_complete(Context& context, int id) {
     release_barrier(warp, id);
   }
   block.races.meet(arrived, waiting);
+  block.peers.meet(arrived, waiting);
   ++context.counters.barriers;
   ++barrier.phase;
   barrier.arrived = barrier.expected = barrier.predicates = barrier.reducing = 0;
@@ -199,6 +200,7 @@ void arrive(Context& context, const Op& op, LaneMask mask) {
 
 void warp_sync(Context& context, const Op&, LaneMask) {
   context.block->races.warp_sync(context.warp->index);
+  context.block->peers.warp_sync(context.warp->index);
 }
 
 // barrier.cluster
@@ -263,6 +265,7 @@ void cluster_progress(Context& context) {
     }
     const std::uint64_t all = ~0ULL >> (64 - member.warp_count);
     member.races.meet(all, all);
+    member.peers.meet(all, all);
   };
   if (block.cluster.empty()) open(block);
   for (Block* other : block.cluster) open(*other);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "check/peer_order.hpp"
 #include "check/shared_races.hpp"
 #include "execute/engine.hpp"
 #include "execute/warp.hpp"
@@ -60,6 +61,7 @@ struct Block {
   NamedBarrier barriers[16];
   std::vector<PendingBulk> bulk;
   check::SharedRaces races;
+  PeerBlock peers;
 
   // barrier.cluster
   std::uint32_t cluster_arrived = 0;  ///< threads of this block in the open phase

@@ -89,6 +89,7 @@ void to_shared(Context& context, const Op& op, LaneMask mask) {
     }
   });
   context.block->races.release(context.warp->index);
+  context.block->peers.shared_release(context.warp->index);
 }
 
 void to_global(Context& context, const Op& op, LaneMask mask) {

@@ -34,6 +34,8 @@ struct Launch {
   std::uint64_t resident_blocks = 0;  ///< at once
   std::uint32_t cluster_blocks = 1;
   std::uint64_t grid_workspace = 0;  ///< %envreg1 and 2
+  /// Null where no memory is shared with other processes, or the order there is not checked.
+  std::unique_ptr<PeerLaunch> peers;
   /// threadIdx of every thread: [axis][thread], 32 per warp.
   std::array<std::vector<std::uint32_t>, 3> thread_index;
 
@@ -62,6 +64,7 @@ struct Site {
   const Allocation* allocation = nullptr;
   std::uint64_t page = ~0ULL;
   PageAccess* access = nullptr;
+  std::uint16_t peer_place = 0;  ///< what it is called in reports of other processes; 0: not yet
 };
 
 struct Context {

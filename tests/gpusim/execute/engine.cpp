@@ -120,6 +120,9 @@ LaunchOutcome run_kernel(const LaunchRequest& request) {
   launch.last_progress_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
                                 std::chrono::steady_clock::now().time_since_epoch())
                                 .count();
+  if (launch.options.check_peers && peer_memory_tracked()) {
+    launch.peers = std::make_unique<PeerLaunch>(request.module->device, request.enqueued);
+  }
   execute::run_on_pool(launch);
   outcome.fault = launch.fault;
   outcome.message = std::move(launch.message);

@@ -67,7 +67,8 @@ struct LaunchRequest {
   std::uint32_t dynamic_shared_bytes = 0;
   std::vector<std::byte> parameters;  ///< the block laid out as ptx::Function::parameters says
   bool cooperative = false;
-  std::string stream_name;  ///< for reports
+  std::string stream_name;    ///< for reports
+  std::int64_t enqueued = 0;  ///< when the host asked for it, ns of the monotonic clock
 };
 
 struct LaunchOutcome {

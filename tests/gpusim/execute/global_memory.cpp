@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "execute/memory_access.hpp"
+#include "execute/peer_checks.hpp"
 #include "memory/peer_access.hpp"
 
 namespace gpusim::execute {
@@ -65,11 +66,6 @@ void note_access(Context& context, Site& site, std::uint64_t address, std::uint6
     bits[unit % kUnits / 64] |= (width == 64 ? ~0ULL : (1ULL << width) - 1) << from;
     unit += width;
   }
-}
-
-/// Atomics and volatile, relaxed or acquiring accesses may race by design: a flag between streams.
-bool unordered(const MemoryDetail& detail) {
-  return !detail.strong && !detail.atomic && detail.space != ptx::Space::kConst;
 }
 
 /// The same for an aligned element, which lies in one page and one word of its bits.
@@ -190,6 +186,8 @@ std::byte* resolve_global_run(Context& context, const MemoryDetail& detail, cons
     site.allocation = allocation;
   }
   if (address % detail.width != 0) return nullptr;
+  // What other processes may touch is looked at lane by lane.
+  if (allocation->peer.load(std::memory_order_relaxed) != nullptr) return nullptr;
   const Options& options = context.launch.options;
   if (detail.write) {
     if (allocation->read_only) return nullptr;
@@ -198,7 +196,7 @@ std::byte* resolve_global_run(Context& context, const MemoryDetail& detail, cons
              !range_written(*allocation, address, bytes)) {
     return nullptr;
   }
-  if (options.check_streams && detail.space != ptx::Space::kConst) {
+  if (options.check_streams && unordered(detail)) {
     note_access(context, site, address, bytes, detail.write);
   }
   count_access(context, detail, static_cast<unsigned>(run.lanes),
@@ -241,7 +239,7 @@ bool resolve_together(Context& context, const MemoryDetail& detail, LaneMask mas
     if (check && missing != 0) return false;
   }
   for_lanes(mask, [&](int lane) { place[lane] = allocation->at(address[lane]); });
-  if (context.launch.options.check_streams && detail.space != ptx::Space::kConst) {
+  if (context.launch.options.check_streams && unordered(detail)) {
     for_lanes(mask,
               [&](int lane) { note_element(context, site, address[lane], bytes, detail.write); });
   }
@@ -259,6 +257,9 @@ bool resolve_global(Context& context, const Op& op, const MemoryDetail& detail, 
     if (options.count_sectors) {
       count_access(context, detail, static_cast<std::uint64_t>(__builtin_popcount(mask)),
                    count_sectors(mask, address));
+    }
+    if (context.launch.peers != nullptr && unordered(detail)) {
+      check_peers(context, op, detail, mask, address);
     }
     return true;
   }
@@ -319,6 +320,9 @@ bool resolve_global(Context& context, const Op& op, const MemoryDetail& detail, 
     count_access(context, detail, static_cast<std::uint64_t>(__builtin_popcount(mask)),
                  count_sectors(mask, address));
   }
+  if (good && context.launch.peers != nullptr && unordered(detail)) {
+    check_peers(context, op, detail, mask, address);
+  }
   return good;
 }
 
@@ -359,6 +363,7 @@ std::byte* resolve_global_range(Context& context, const Op& op, int lane, std::u
     context.counters.global_load_bytes += bytes;
     context.counters.global_load_sectors += (bytes + kSector - 1) / kSector;
   }
+  check_peers_range(context, op, lane, *allocation, address, bytes, write);
   if (context.launch.options.check_streams) {
     if (write) {
       context.accesses.write(address, bytes);

@@ -5,6 +5,7 @@
 
 #include "execute/local_memory.hpp"
 #include "execute/memory_access.hpp"
+#include "execute/peer_checks.hpp"
 
 namespace gpusim::execute {
 namespace {
@@ -277,6 +278,16 @@ bool access_in(Context& context, const Op& op, const MemoryDetail& detail, ptx::
       break;
     default:
       if (!resolve_global(context, op, detail, mask, address, place)) return false;
+      if (detail.strong && context.launch.peers != nullptr) {
+        with_flags(context, op, detail, mask, address, [&](int lane) {
+          if (detail.write) {
+            give(context, detail, 1u << lane, place);
+          } else {
+            take(context, detail, 1u << lane, place);
+          }
+        });
+        return true;
+      }
   }
   if (detail.write) {
     give(context, detail, mask, place);
@@ -301,6 +312,7 @@ void watch_poll(Context& context, const Op& op, const MemoryDetail& detail, Lane
 /// The fast way: active lanes stand side by side and touch consecutive elements, or all the same.
 bool access_run(Context& context, const Op& op, const MemoryDetail& detail, LaneMask mask) {
   if (op.a.absent() || !plain_elements(detail)) return false;
+  if (detail.strong && context.launch.peers != nullptr) return false;
   Run run;
   run.first = __builtin_ctz(mask);
   run.lanes = __builtin_popcount(mask);
@@ -423,6 +435,9 @@ bool decode_load_store(Decoder& decoder) {
                   i.has("mmio");
   detail.acquire = i.has("acquire") || i.has("volatile");
   detail.release = i.has("release") || i.has("volatile");
+  detail.acquires = i.has("acquire");
+  detail.releases = i.has("release");
+  detail.scope = scope_of(i);
   detail.space = memory_space(decoder);
   const ptx::Operand& data = i.operands[load ? 0 : 1];
   const bool vector = data.kind == ptx::Operand::Kind::kVector;

@@ -175,9 +175,13 @@ void mbarrier(Context& context, const Op& op, LaneMask mask) {
   const int warp = context.warp->index;
   if (detail.action != Action::kTestWait) {
     context.block->races.release(warp);
+    context.block->peers.shared_release(warp);
     return;
   }
-  if (done != 0) context.block->races.acquire(warp);
+  if (done != 0) {
+    context.block->races.acquire(warp);
+    context.block->peers.shared_acquire(warp);
+  }
   LaneMask& p = context.predicate(op.d2);
   p = (p & ~mask) | done;
   if (done != mask) context.event = Event::kYield;

@@ -89,6 +89,16 @@ Address bring_address(Decoder& decoder, const ptx::Operand& operand, MemoryDetai
   return address;
 }
 
+bool unordered(const MemoryDetail& detail) {
+  return !detail.strong && !detail.atomic && detail.space != ptx::Space::kConst;
+}
+
+PeerScope scope_of(const ptx::Instruction& instruction) {
+  const bool system =
+      instruction.has("sys") || instruction.has("volatile") || instruction.has("mmio");
+  return system ? PeerScope::kSystem : PeerScope::kDevice;
+}
+
 ptx::Space memory_space(const Decoder& decoder) {
   for (const std::string& m : decoder.instruction().modifiers) {
     if (m == "global") return ptx::Space::kGlobal;

@@ -20,6 +20,9 @@ struct MemoryDetail : Detail {
   bool wide_rows = false;  ///< registers of the data are 64-bit rows
   bool strong = false;     ///< volatile, relaxed, acquire, release: may be polled
   bool acquire = false, release = false;
+  /// In global memory, where a volatile access is a relaxed one, and how far it reaches.
+  bool acquires = false, releases = false;
+  PeerScope scope = PeerScope::kDevice;
   bool wide_address = true;
   bool frame_local = false;
   bool entry_parameter = false;
@@ -37,6 +40,10 @@ struct Addresses {
 
 /// Fills what operand and address say into `detail` and `op`.
 Address bring_address(Decoder& decoder, const ptx::Operand& operand, MemoryDetail& detail);
+/// Whether plain accesses of the kernel may be races: neither strong, atomic nor constant.
+bool unordered(const MemoryDetail& detail);
+/// .sys, or what counts as the device.
+PeerScope scope_of(const ptx::Instruction& instruction);
 /// The space named by the modifiers; generic without one.
 ptx::Space memory_space(const Decoder& decoder);
 

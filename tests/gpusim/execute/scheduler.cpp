@@ -69,6 +69,7 @@ void start_block(Launch& launch, Block& block, std::uint64_t linear) {
   }
   block.bulk.clear();
   block.races.start(launch.options.check_races, launch.shared_bytes, block.warp_count);
+  block.peers.start(launch.peers.get(), linear, block.warp_count);
   block.cluster.clear();
   block.cluster_rank = 0;
   block.cluster_arrived = block.cluster_phase = 0;
@@ -260,6 +261,7 @@ class Worker {
   void handle(Result result, std::unique_ptr<Cluster> cluster) {
     switch (result) {
       case Result::kDone:
+        for (const auto& block : cluster->blocks) block->peers.finish();
         launch_.resident.fetch_sub(launch_.cluster_blocks);
         keep_spare(std::move(cluster));
         idle_rounds_ = 0;

@@ -249,7 +249,10 @@ bool resolve_shared(Context& context, const Op& op, const MemoryDetail& detail, 
   const std::uint64_t bytes = detail.width;
   const Options& options = context.launch.options;
   bool good = true;
-  if (detail.acquire) context.block->races.acquire(context.warp->index);
+  if (detail.acquire) {
+    context.block->races.acquire(context.warp->index);
+    context.block->peers.shared_acquire(context.warp->index);
+  }
   for_lanes(mask, [&](int lane) {
     if (!good) return;
     std::uint64_t offset = 0;
@@ -294,7 +297,10 @@ bool resolve_shared(Context& context, const Op& op, const MemoryDetail& detail, 
   if (detail.write && !detail.atomic && options.check_races) {
     check_colliding_stores(context, op, detail, mask, address);
   }
-  if (detail.release) context.block->races.release(context.warp->index);
+  if (detail.release) {
+    context.block->races.release(context.warp->index);
+    context.block->peers.shared_release(context.warp->index);
+  }
   if (options.count_sectors) count_banks(context, detail.width, mask, address);
   return true;
 }

@@ -71,6 +71,7 @@ struct Options {
   bool check_races = true;
   bool check_streams = true;
   bool check_barriers = true;
+  bool check_peers = true;  ///< order between processes in memory that they share
   bool check_leaks = true;
   bool count_sectors = true;      ///< sectors and bank conflicts
   std::uint64_t seed = 1;         ///< GPUSIM_SEED: delays and scheduling

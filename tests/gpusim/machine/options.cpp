@@ -51,6 +51,7 @@ void read_checks(Options& o) {
                                                {"races", &o.check_races},
                                                {"streams", &o.check_streams},
                                                {"barriers", &o.check_barriers},
+                                               {"peers", &o.check_peers},
                                                {"leaks", &o.check_leaks},
                                                {"sectors", &o.count_sectors}};
   for (const auto& [name, target] : checks) *target = false;
@@ -61,7 +62,7 @@ void read_checks(Options& o) {
     auto found = checks.find(name);
     if (found == checks.end()) {
       refuse("GPUSIM_CHECKS", text,
-             "all, none, or some of initialised,races,streams,barriers,leaks,sectors");
+             "all, none, or some of initialised,races,streams,barriers,peers,leaks,sectors");
     }
     *found->second = true;
   }

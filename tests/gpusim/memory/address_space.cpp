@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "machine/machine.hpp"
+#include "memory/peer_shadow.hpp"
 #include "memory/state.hpp"
 
 namespace gpusim {
@@ -137,6 +138,7 @@ void AddressSpace::release(Allocation& block) {
               static_cast<off_t>(first - kGlobalBase), static_cast<off_t>(size));
     fallocate(s.shadow_descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
               static_cast<off_t>((first - kGlobalBase) / 8), static_cast<off_t>(size / 8));
+    if (block.peer != nullptr) forget_peer_memory(block.begin - kGlobalBase, block.bytes);
   }
   s.freed.push_back(&block);
 }

@@ -14,6 +14,8 @@
 
 namespace gpusim {
 
+struct PeerTracking;
+
 enum class MemoryKind : std::uint8_t { kDevice, kPinned, kManaged, kRegistered, kPeer };
 
 /// One block of memory that a program allocated. Objects are never destroyed while the process
@@ -31,6 +33,8 @@ struct Allocation {
   std::string label;       ///< "cudaMalloc #12", "variable counter"
   bool read_only = false;  ///< .const variables
   bool internal = false;   ///< not the program's (variables of modules): no leak
+  /// Where other processes can use it too: see peer_shadow.hpp.
+  std::atomic<const PeerTracking*> peer{nullptr};
   bool exportable = true;  ///< false: ncclMemAlloc's, of which the driver gives no IPC handle
 
   bool contains(std::uint64_t address, std::uint64_t count) const {
@@ -78,12 +82,14 @@ class AddressSpace {
     std::int32_t memory_descriptor = 0;  ///< in the exporting process
     std::int32_t shadow_descriptor = 0;
     std::int32_t device = 0;
+    std::int32_t order_descriptor = -1;  ///< -1: the order of accesses is not checked
+    std::int32_t unused = 0;
     std::uint64_t offset = 0;  ///< of the block in the memory descriptor
     std::uint64_t bytes = 0;
     std::uint64_t start_time = 0;  ///< of the process, against reuse of its number
     std::uint64_t inode = 0;       ///< of the memory descriptor
   };
-  PeerHandle export_block(const Allocation& allocation) const;
+  PeerHandle export_block(Allocation& allocation) const;
   /// Maps a block of another process; kind kPeer. Null with `why` where that cannot be done.
   Allocation* import_block(const PeerHandle& handle, std::string& why);
 

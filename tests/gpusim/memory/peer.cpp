@@ -10,6 +10,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "machine/machine.hpp"
+#include "memory/peer_shadow.hpp"
 #include "memory/state.hpp"
 
 namespace gpusim {
@@ -37,8 +39,16 @@ int open_descriptor(int process, int descriptor) {
 
 }  // namespace
 
-AddressSpace::PeerHandle AddressSpace::export_block(const Allocation& block) const {
+AddressSpace::PeerHandle AddressSpace::export_block(Allocation& block) const {
   PeerHandle handle;
+  if (options().check_peers) {
+    const std::lock_guard lock(state_->mutex);
+    if (block.peer == nullptr) {
+      block.peer = track_peer_memory(getpid(), PeerSegment::own_descriptor(),
+                                     block.begin - kGlobalBase, block.bytes);
+    }
+    if (block.peer != nullptr) handle.order_descriptor = PeerSegment::own_descriptor();
+  }
   struct stat status = {};
   fstat(state_->memory_descriptor, &status);
   handle.magic = kMagic;
@@ -105,6 +115,10 @@ Allocation* AddressSpace::import_block(const PeerHandle& handle, std::string& wh
   block->device = handle.device;
   block->host = s.host_of(block->begin);
   block->initialised = s.shadow_of(block->begin);
+  if (handle.order_descriptor >= 0 && options().check_peers) {
+    block->peer =
+        track_peer_memory(handle.process, handle.order_descriptor, handle.offset, handle.bytes);
+  }
   block->label = "memory of process " + std::to_string(handle.process);
   s.blocks[block->begin] = block;
   s.index.set(block->begin, block->bytes, block);

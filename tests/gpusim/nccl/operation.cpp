@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "check/peer_order.hpp"
 #include "cudart/internal.hpp"
 #include "cudart/regions.hpp"
 #include "nccl/perform.hpp"
@@ -169,9 +170,11 @@ ncclResult_t enqueue(ncclComm& communicator, std::vector<Call> calls) {
       [state, runs, shared, device, name, counted, regions = std::move(regions)] {
         const std::uint64_t run = runs->fetch_add(1);
         Fault fault = cudart::check_regions(name, device, regions);
+        peer_host_waited();
         if (fault == Fault::kNone && perform(*state, *shared, run)) {
           cudart::mark_written(regions);
         }
+        peer_joined_others();
         if (counted) state->end_work();
         return fault;
       });

@@ -1,0 +1,11 @@
+// A flag that is read without an acquire.
+// expect: peer race: kernel .*one_shot.* at .*one_shot.cuh:[0-9]+, block .* thread .*reads 4 bytes .* written by kernel .*one_shot
+#ifndef CORRECT
+#define WITHOUT_ACQUIRE  // BUG
+#define PLANTED
+#endif
+#include "one_shot.cuh"
+
+int main(int count, char** arguments) {
+  return run_ranks(2, 2, count, arguments, sum_often);
+}

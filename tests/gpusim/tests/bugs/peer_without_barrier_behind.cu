@@ -1,0 +1,11 @@
+// Threads read what peers have staged while only others have waited for it.
+// expect: peer race: kernel .*one_shot.* at .*one_shot.cuh:[0-9]+, block .* thread .*written by kernel .*one_shot
+#ifndef CORRECT
+#define WITHOUT_BARRIER_BEHIND  // BUG
+#define PLANTED
+#endif
+#include "one_shot.cuh"
+
+int main(int count, char** arguments) {
+  return run_ranks(2, 2, count, arguments, sum_often);
+}

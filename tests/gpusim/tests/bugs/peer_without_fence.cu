@@ -1,0 +1,12 @@
+// A volatile flag that is set without a fence before it.
+// expect: peer race: kernel .*one_shot.* at .*one_shot.cuh:[0-9]+, block .* thread .*reads 4 bytes .* written by kernel .*one_shot
+#define WITH_FENCES
+#ifndef CORRECT
+#define WITHOUT_RELEASE  // BUG
+#define PLANTED
+#endif
+#include "one_shot.cuh"
+
+int main(int count, char** arguments) {
+  return run_ranks(2, 2, count, arguments, sum_often);
+}

@@ -1,0 +1,11 @@
+// A flag that is set without a release: what was staged before it need not be visible.
+// expect: peer race: kernel .*one_shot.* at .*one_shot.cuh:[0-9]+, block .* thread .*reads 4 bytes .* of memory of process .* written by kernel .*one_shot.* of process
+#ifndef CORRECT
+#define WITHOUT_RELEASE  // BUG
+#define PLANTED
+#endif
+#include "one_shot.cuh"
+
+int main(int count, char** arguments) {
+  return run_ranks(2, 2, count, arguments, sum_often);
+}
