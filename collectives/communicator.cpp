@@ -84,7 +84,19 @@ std::string describe(const CollectiveCall& call) {
 Communicator::Communicator() = default;
 
 Communicator::~Communicator() {
+  stop_watching();
+}
+
+void Communicator::stop_watching() {
   if (log_ != nullptr) log_->remove(flight_);
+  log_ = nullptr;
+}
+
+FlightEntry& Communicator::begin_step(const char* what) {
+  const CollectiveCall call{.label = {what}, .sequence = take_sequence()};
+  FlightEntry& entry = flight_.add(call, false);
+  entry.start();
+  return entry;
 }
 
 void Communicator::watch(FlightLog& log, const std::string& name) {

@@ -112,6 +112,10 @@ class Communicator {
   /// A communicator of the ranks that pass the same color, ordered by key, then by rank. Collective
   /// and blocking.
   std::unique_ptr<Communicator> split(int color, int key);
+  /// Makes exchanges of this rank that hang on a device return, now that the job is being ended:
+  /// their streams have failed, and so do later calls. Also of parts. From any thread; may take
+  /// long where a device hangs.
+  virtual void cancel() {}
   /// Gives up: ends the job with this exit code; other ranks are told. Does not return.
   [[noreturn]] virtual void abort(int exit_code) = 0;
 
@@ -120,6 +124,9 @@ class Communicator {
   /// The calls made from now on are parts of that one, of a communicator that is composed of
   /// several; null: of none.
   void make_parts_of(FlightEntry* whole) { whole_ = whole; }
+  /// Puts a call on the stream that was checked, numbered and recorded by the communicator that
+  /// leaves it to this one.
+  void carry_out(const CollectiveCall& call, Stream& stream) { enqueue(call, stream); }
   /// Makes the calls of this communicator and of what is split off it part of the rank's reports.
   /// All ranks of the job do so in the same order; the log outlives the communicator.
   void watch(FlightLog& log, const std::string& name);
@@ -135,6 +142,13 @@ class Communicator {
   virtual void enqueue(const CollectiveCall& call, Stream& stream) = 0;
   /// The number of the next call, for what a transport exchanges beside calls.
   std::uint64_t take_sequence() { return sequence_++; }
+  /// The entry of a step in which ranks wait for each other and that is not a call: making or
+  /// splitting a communicator. It counts as one; `what` lives as long as the communicator.
+  FlightEntry& begin_step(const char* what);
+  /// Ends reports of this communicator, before what its entries refer to ends.
+  void stop_watching();
+  /// Its calls in flight have failed, as the transport hears in the background.
+  void fail_in_flight() { flight_.fail_in_flight(); }
 
  private:
   void submit(CollectiveCall call, Stream& stream);

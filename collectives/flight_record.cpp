@@ -99,6 +99,16 @@ bool FlightEntry::read(FlightCall& to) const {
   to.started = started_.load(kAcquire);
   to.moved = moved_.load(kAcquire);
   to.finished = finished_.load(kAcquire);
+  if (const FlightStamps* stamps = stamps_.load(kAcquire)) {
+    // The GPU's clock may run a little fast: nothing has happened later than now.
+    const double now = flight_clock();
+    const FlightStamps::Reading finish = stamps->read(stamps->finish, number);
+    const FlightStamps::Reading start = stamps->read(stamps->start, number);
+    to.finishes += finish.count;
+    to.starts += start.count;
+    to.finished = std::max(to.finished, std::min(finish.seconds, now));
+    to.started = std::max(to.started, std::min(start.seconds, now));
+  }
   return number_.load(kAcquire) == number;
 }
 
@@ -129,6 +139,16 @@ std::vector<FlightCall> FlightRecord::snapshot() const {
   }
   std::ranges::sort(calls, {}, &FlightCall::sequence);
   return calls;
+}
+
+void FlightRecord::fail_in_flight() {
+  FlightCall call;
+  const auto mark = [&](FlightEntry& entry) {
+    if (entry.read(call) && call.starts > call.finishes) entry.fail();
+  };
+  std::ranges::for_each(ring_, mark);
+  const std::scoped_lock lock(mutex_);
+  std::ranges::for_each(recorded_, mark);
 }
 
 }  // namespace ingot

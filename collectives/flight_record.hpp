@@ -9,6 +9,8 @@
 #include <mutex>
 #include <vector>
 
+#include "collectives/flight_stamps.hpp"
+
 namespace ingot {
 
 struct CollectiveCall;
@@ -28,6 +30,9 @@ class FlightEntry {
   void belong_to(FlightEntry* whole) { whole_.store(whole, std::memory_order_release); }
   /// The transport threw.
   void fail();
+  /// Where a GPU tells of this entry's calls, beside start() and finish(); as long as the entry.
+  void set_stamps(FlightStamps* stamps) { stamps_.store(stamps, std::memory_order_release); }
+  FlightStamps* stamps() const { return stamps_.load(std::memory_order_acquire); }
   /// The call waits for the ranks' comparison of what they call (collectives.check).
   void begin_check();
   void end_check();
@@ -51,6 +56,7 @@ class FlightEntry {
   std::atomic<std::int64_t> starts_{0};
   std::atomic<std::int64_t> finishes_{0};
   std::atomic<FlightEntry*> whole_{nullptr};
+  std::atomic<FlightStamps*> stamps_{nullptr};
   // Steady-clock seconds; 0: never.
   std::atomic<double> enqueued_{0};
   std::atomic<double> started_{0};
@@ -70,6 +76,8 @@ class FlightRecord {
   /// What is known of the kept calls, by sequence. From any thread; entries that are rewritten
   /// meanwhile are left out.
   std::vector<FlightCall> snapshot() const;
+  /// Marks the calls in flight as failed: for a transport that hears of an error in the background.
+  void fail_in_flight();
 
  private:
   std::vector<FlightEntry> ring_;

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <dnnl.hpp>
+#include <future>
 #include <thread>
 
 #include "collectives/choose.hpp"
@@ -17,6 +18,8 @@
 namespace ingot {
 
 namespace {
+
+constexpr std::chrono::seconds kCancelWait{2};
 
 /// The control channel as the runtime sees it.
 class ControlExchange final : public RankExchange {
@@ -111,9 +114,14 @@ void Job::watch() {
 WatchdogActions Job::watchdog_actions() {
   return {.say = [this](const std::string& text) { log_.error("{}", text); },
           .note = [this](const std::string& text) { log_.note(text); },
-          .end_job = [this](int code) { session_.abort(code); },
+          .end_job =
+              [this](int code) {
+                cancel_exchanges();
+                session_.abort(code);
+              },
           .leave =
-              [](int code) {
+              [this](int code) {
+                cancel_exchanges();
                 std::fflush(nullptr);
                 _exit(code);
               },
@@ -169,13 +177,51 @@ void Job::open(const Config& config, bool allow_plugins) {
     threads_ = threads_per_rank(config, session_.local_size());
   });
   open_device(config);
+  if (watchdog_) watchdog_->set_timeout(config.collectives.timeout);
   if (session_.size() > 1) {
-    communicator_ =
-        create_communicator(session_, config.collectives.transport, device_->kind(), threads_);
-    communicator_->watch(flights_, "all");
+    CommunicatorOptions options;
+    options.asked = config.collectives.transport;
+    options.threads = threads_;
+    options.timeout = config.collectives.timeout;
+    options.log = &flights_;
+    options.failed = [this](const Error& error) { watchdog_->end_with(error); };
+    prepare_for_nccl();
+    create_communicator(options);
     if (config.collectives.check) communicator_->check_calls(create_call_check(session_));
   }
-  if (watchdog_) watchdog_->set_timeout(config.collectives.timeout);
+}
+
+void Job::prepare_for_nccl() {
+  if (device_->kind() != DeviceKind::kCuda) return;
+  nccl_ = prepare_nccl(nccl_logs_, session_.rank());
+}
+
+void Job::create_communicator(const CommunicatorOptions& options) {
+  try {
+    communicator_ = ingot::create_communicator(session_, *device_, options);
+  } catch (const Error& error) {
+    const bool everywhere =
+        error.code() == ExitCode::kConfiguration || error.code() == ExitCode::kEnvironment;
+    if (everywhere) throw SharedError(error.code(), error.what());  // all ranks decide alike
+    throw;
+  }
+  cancellable_.store(communicator_.get());
+  if (session_.rank() != 0 || communicator_->transport() != "nccl") return;
+  if (!nccl_.log.empty()) log_.info("NCCL tells what it chooses in {}", nccl_.log);
+  if (!nccl_.user.empty()) log_.info("NCCL is steered by {}", text_of(nccl_.user));
+}
+
+/// Before the job ends while exchanges may hang on GPUs, which a process cannot always leave. It
+/// ends all the same where that takes long.
+void Job::cancel_exchanges() {
+  Communicator* communicator = cancellable_.load();
+  if (communicator == nullptr) return;
+  auto done = std::make_shared<std::promise<void>>();
+  std::thread([communicator, done] {
+    communicator->cancel();
+    done->set_value();
+  }).detach();
+  (void)done->get_future().wait_for(kCancelWait);
 }
 
 void Job::open_device(const Config& config) {
@@ -201,6 +247,10 @@ Environment Job::environment() const {
   environment.device = device_->description();
   environment.isa = choice_.cuda ? choice_.numerics : isa_name();
   environment.transport = communicator_ ? communicator_->transport() : "none";
+  if (environment.transport == "nccl") {
+    environment.transport += " " + nccl_version_text();
+    environment.nccl_variables = nccl_.user;
+  }
   environment.ranks = session_.size();
   environment.threads = threads_;
   return environment;

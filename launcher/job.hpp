@@ -2,16 +2,19 @@
 // together: an error that all ranks agree on is printed once and everybody leaves MPI in order.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "collectives/choose.hpp"
 #include "collectives/flight_log.hpp"
 #include "collectives/mpi/mail.hpp"
 #include "collectives/mpi/mpi_communicator.hpp"
 #include "collectives/mpi/mpi_session.hpp"
+#include "collectives/nccl/settings.hpp"
 #include "collectives/watchdog.hpp"
 #include "launcher/device_choice.hpp"
 #include "ops/base/log.hpp"
@@ -39,6 +42,9 @@ class Job {
   /// Where flight records are left when something goes wrong.
   void write_flight_records_to(const std::string& folder, FileAccess access);
 
+  /// Where NCCL's own logs go, before open(); nowhere otherwise.
+  void write_nccl_logs_to(const std::string& folder) { nccl_logs_ = folder; }
+
   /// Runs `work`, which makes no collective calls, on every rank. Where it throws on any, all ranks
   /// throw the error of the lowest such rank.
   void together(const std::function<void()>& work);
@@ -61,6 +67,9 @@ class Job {
   void watch();
   WatchdogActions watchdog_actions();
   void open_device(const Config& config);
+  void prepare_for_nccl();
+  void create_communicator(const CommunicatorOptions& options);
+  void cancel_exchanges();
   [[noreturn]] void end_with(const Error& error);
 
   MpiSession session_;
@@ -71,6 +80,9 @@ class Job {
   DeviceChoice choice_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<Communicator> communicator_;
+  std::atomic<Communicator*> cancellable_{nullptr};  ///< the same, for the watchdog
+  std::string nccl_logs_;
+  NcclSettings nccl_;
   int threads_ = 1;
   // Last, and so the first to end: before MPI does, and peers with it. Absent for one rank.
   std::optional<mpi::Mail> mail_;

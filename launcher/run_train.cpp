@@ -51,12 +51,13 @@ int run_train(const TrainOptions& options) {
       data = open_run_data(config);
       directory.emplace(config, job.session().rank() == 0);
     });
-    job.open(config, options.allow_plugins);
     job.together([&] {
       const FileAccess access = config.run.private_ ? FileAccess::kPrivate : FileAccess::kShared;
       job.log().open_file(directory->logs(), access);
       job.write_flight_records_to(directory->flight(), access);
+      job.write_nccl_logs_to(directory->logs());
     });
+    job.open(config, options.allow_plugins);
     if (config.batch.micro == kAutoMicro) settle_micro_batch(job, config, *data, *directory);
     Environment environment = job.environment();
     environment.command_line = options.command_line;

@@ -1,8 +1,7 @@
-// Everything that needs CUDA lies in one shared library, libingot_cuda.so, which is opened when a
-// GPU is asked for: ingot itself starts where no CUDA library is installed. The library resolves
-// ingot's symbols in the executable, as plugins do, and has one C entry point:
+// What the CUDA module, libingot_cuda.so (ops/device/cuda_library.hpp), holds of ops and devices,
+// behind its C entry point
 //
-//   extern "C" ingot::CudaModule* ingot_cuda_module(int version);   // null: another version
+//   extern "C" void* ingot_cuda_module(int version);   // a CudaModule; null: another version
 #pragma once
 
 #include <cstdint>
@@ -10,12 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "ops/device/cuda_library.hpp"
 #include "ops/op.hpp"
 
 namespace ingot {
-
-/// Changes whenever CudaModule or a header that the module shares with ingot changes incompatibly.
-constexpr int kCudaModuleVersion = 1;
 
 /// One GPU as it is found, before anything is done with it.
 struct GpuInfo {
@@ -53,8 +50,7 @@ class CudaModule {
   virtual void register_kernels(Registry& registry) = 0;
 };
 
-/// Opens the module beside the executable, or the file that the environment variable
-/// INGOT_CUDA_MODULE names; it stays loaded. Throws Error(kEnvironment) with what is missing.
+/// The module, opened at the first call; throws as cuda_library_entry() does.
 CudaModule& load_cuda_module();
 
 /// Adds the CUDA kernels of every op that ships with ingot. Generated at configure time, part of

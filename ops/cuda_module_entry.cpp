@@ -33,9 +33,9 @@ class Module final : public CudaModule {
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) CudaModule* ingot_cuda_module(int version) {
+extern "C" __attribute__((visibility("default"))) void* ingot_cuda_module(int version) {
   static Module module;
-  return version == kCudaModuleVersion ? &module : nullptr;
+  return version == kCudaModuleVersion ? static_cast<CudaModule*>(&module) : nullptr;
 }
 
 }  // namespace ingot

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "collectives/cuda_collectives.hpp"
 #include "ops/base/error.hpp"
 
 namespace ingot {
@@ -137,6 +138,9 @@ void OrderedReduction::sum_equals(Communicator& ranks, const TreeSum& tree, floa
 
 void OrderedReduction::enqueue_sum(const TreeSum& tree, float* to, const float* blocks,
                                    std::int64_t count, float* scratch, Stream& stream) {
+  if (stream.device().kind() == DeviceKind::kCuda) {
+    return load_cuda_collectives().tree_sum(stream, tree, to, blocks, count);
+  }
   Sum* sum = nullptr;
   {
     const std::scoped_lock lock(mutex_);

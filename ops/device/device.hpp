@@ -119,6 +119,11 @@ class Device {
   /// Memory for a whole arena; called while a run starts, never during a step.
   /// Throws Error(kGpu or kInternal) naming `label` where the memory cannot be had.
   virtual Buffer allocate(std::int64_t bytes, const std::string& label) = 0;
+  /// As allocate(), for memory that ranks exchange: of the kind that the transport reaches best,
+  /// where the transport that was made for this device has one of its own.
+  virtual Buffer allocate_shared(std::int64_t bytes, const std::string& label) {
+    return allocate(bytes, label);
+  }
   /// Host memory that copies to and from the device run fastest with (CUDA: pinned), to be
   /// allocated while a run starts.
   virtual Buffer allocate_host(std::int64_t bytes, const std::string& label) {

@@ -128,7 +128,7 @@ struct ParallelConfig {
 };
 
 struct CollectivesConfig {
-  std::string transport = "auto";  ///< auto | mpi | shm | hierarchical
+  std::string transport = "auto";  ///< auto | nccl | mpi | shm | hierarchical
   double timeout = 600;            ///< seconds without progress after which the job ends; 0: never
   bool check = false;              ///< whether ranks compare each call before they make it
 

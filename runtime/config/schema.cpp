@@ -212,13 +212,14 @@ Schema parallel_schema() {
       "How ranks share the work.",
       {bytes("bucket", &ParallelConfig::bucket, {.least = 1 << 12, .most = 1LL << 34},
              "Gradients that are reduced together, as soon as backward has finished them."),
-       choice("reduction", &ParallelConfig::reduction, {"fast", "ordered"},
-              "The order in which gradients, norms and losses are added up. fast: the "
-              "transport's; it repeats its bits on as many ranks with as many threads. ordered: "
-              "one that belongs to the batch, so that a run of a given `batch.micro` and "
-              "`batch.global` has the same bits on any number of ranks and threads and in any "
-              "mode of `shard`; on the CPU only. `shard: gradients` and `parameters` then need "
-              "a power of two of ranks."),
+       choice(
+           "reduction", &ParallelConfig::reduction, {"fast", "ordered"},
+           "The order in which gradients, norms and losses are added up. fast: the "
+           "transport's; it repeats its bits on as many ranks with as many threads. ordered: "
+           "one that belongs to the batch, so that a run of a given `batch.micro` and "
+           "`batch.global` has the same bits on any number of ranks and threads and in any "
+           "mode of `shard`, on CPUs or on GPUs of one kind. `shard: gradients` and `parameters` "
+           "then need a power of two of ranks."),
        choice("shard", &ParallelConfig::shard, {"none", "optimizer", "gradients", "parameters"},
               "What each rank keeps only its part of; each word includes those before it. "
               "optimizer: moments and, in bf16, the f32 weights. gradients: they are reduced after "
@@ -235,22 +236,22 @@ Schema parallel_schema() {
 }
 
 Schema collectives_schema() {
-  return {
-      "collectives",
-      "How ranks exchange gradients.",
-      {choice("transport", &CollectivesConfig::transport, {"auto", "mpi", "shm", "hierarchical"},
-              "auto takes the fastest that reaches all ranks. shm: the ranks of one node read "
-              "each other's memory. hierarchical: that inside of nodes, and mpi between them. "
-              "mpi moves host memory; memory of GPUs goes through it.")
-           .reserve({"nccl"}),
-       duration("timeout", &CollectivesConfig::timeout, {.least = 0, .most = 30 * 86400.0},
-                "How long ranks wait inside a collective, or for each other when saving, "
-                "without anything moving. After that the job ends with exit code 75 and says "
-                "which rank did not come. 0: for ever."),
-       boolean("check", &CollectivesConfig::check,
-               "Whether ranks compare operation, type and size of each collective before they "
-               "begin it. For finding a rank that calls something else; costs an exchange per "
-               "collective.")}};
+  return {"collectives",
+          "How ranks exchange gradients.",
+          {choice("transport", &CollectivesConfig::transport,
+                  {"auto", "nccl", "mpi", "shm", "hierarchical"},
+                  "auto takes the fastest that reaches all ranks. nccl: GPUs by NCCL, one for each "
+                  "rank. shm: the ranks of one node read each other's memory. hierarchical: that "
+                  "inside of nodes, and mpi between them. The last three move the host's memory; "
+                  "memory of GPUs goes through it."),
+           duration("timeout", &CollectivesConfig::timeout, {.least = 0, .most = 30 * 86400.0},
+                    "How long ranks wait inside a collective, or for each other when saving, "
+                    "without anything moving. After that the job ends with exit code 75 and says "
+                    "which rank did not come. 0: for ever."),
+           boolean("check", &CollectivesConfig::check,
+                   "Whether ranks compare operation, type and size of each collective before they "
+                   "begin it. For finding a rank that calls something else; costs an exchange per "
+                   "collective.")}};
 }
 
 Schema fault_schema() {

@@ -10,7 +10,7 @@ TensorView Memory::allocate(const std::string& name, const TensorType& type) {
     ensure(found->second.type.bytes() >= type.bytes(), "a buffer that is as large as before");
     return {found->second.data, type};
   }
-  Buffer buffer = device_.allocate(std::max(type.bytes(), kSmallestBuffer), name);
+  Buffer buffer = device_.allocate_shared(std::max(type.bytes(), kSmallestBuffer), name);
   if (!device_.host_visible()) transfer_->zero(buffer.data(), buffer.bytes());
   const TensorView view{buffer.data(), type};
   buffers_.emplace(name, std::move(buffer));
@@ -55,7 +55,7 @@ void Memory::reserve_arena(std::int64_t bytes) {
 }
 
 void Memory::allocate_arena() {
-  if (arena_bytes_ > 0) arena_ = device_.allocate(arena_bytes_, "arena");
+  if (arena_bytes_ > 0) arena_ = device_.allocate_shared(arena_bytes_, "arena");
 }
 
 TensorView Memory::resolve(const Operand& operand) const {

@@ -61,14 +61,15 @@ void RunDirectory::describe(const Config& config, const Environment& environment
   write_file_atomically(path_ + "/config.yaml", render_yaml(config), access);
   utsname system{};
   uname(&system);
-  const nlohmann::json json = {{"device", environment.device},
-                               {"instruction_set", environment.isa},
-                               {"transport", environment.transport},
-                               {"ranks", environment.ranks},
-                               {"threads_per_rank", environment.threads},
-                               {"host", host_name()},
-                               {"kernel", std::string(system.release)},
-                               {"command", environment.command_line}};
+  nlohmann::json json = {{"device", environment.device},
+                         {"instruction_set", environment.isa},
+                         {"transport", environment.transport},
+                         {"ranks", environment.ranks},
+                         {"threads_per_rank", environment.threads},
+                         {"host", host_name()},
+                         {"kernel", std::string(system.release)},
+                         {"command", environment.command_line}};
+  if (!environment.nccl_variables.empty()) json["nccl_variables"] = environment.nccl_variables;
   write_file_atomically(path_ + "/environment.json",
                         json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
                         access);

@@ -2,6 +2,7 @@
 // checkpoints/}.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "runtime/config/config.hpp"
@@ -10,9 +11,10 @@ namespace ingot {
 
 /// What a run was computed with, for environment.json and, shortened, the fingerprint.
 struct Environment {
-  std::string device;  ///< description of rank 0's device
-  std::string isa;     ///< instruction set that matrix products use
-  std::string transport;
+  std::string device;                                 ///< description of rank 0's device
+  std::string isa;                                    ///< instruction set that matrix products use
+  std::string transport;                              ///< with its version where it is a library's
+  std::map<std::string, std::string> nccl_variables;  ///< NCCL_* that the user set
   int ranks = 1;
   int threads = 1;
   std::string command_line;

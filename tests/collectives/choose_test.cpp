@@ -25,6 +25,36 @@ TEST(ChooseTransport, TakesTheFastestThatReachesAllRanks) {
   EXPECT_EQ(chosen("auto", kOneRankEach), "mpi");
 }
 
+const NcclState kNccl{.version = "2.28.3", .problem = ""};
+const NcclState kNoNccl{.version = "", .problem = ""};
+const NcclState kSharedGpu{.version = "2.28.3", .problem = "ranks 0 and 1 share a GPU"};
+
+TEST(ChooseTransport, TakesNcclWhereEveryRankHasAGpuOfItsOwn) {
+  for (const Nodes& nodes : {kOneNode, kTwoNodes, kOneRankEach}) {
+    EXPECT_EQ(choose_transport("auto", nodes, DeviceKind::kCuda, kNccl), "nccl");
+    EXPECT_EQ(choose_transport("nccl", nodes, DeviceKind::kCuda, kNccl), "nccl");
+    EXPECT_EQ(choose_transport("auto", nodes, DeviceKind::kCuda, kNoNccl), "mpi");
+    EXPECT_EQ(choose_transport("auto", nodes, DeviceKind::kCuda, kSharedGpu), "mpi");
+    EXPECT_EQ(choose_transport("mpi", nodes, DeviceKind::kCuda, kNccl), "mpi");
+  }
+}
+
+TEST(ChooseTransport, RefusesNcclWhereItCannotBeHad) {
+  const auto refused = [](DeviceKind device, const NcclState& nccl, ExitCode code,
+                          const std::string& words) {
+    try {
+      choose_transport("nccl", kOneNode, device, nccl);
+      FAIL() << "not refused";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), code);
+      EXPECT_THAT(error.what(), ::testing::HasSubstr(words));
+    }
+  };
+  refused(DeviceKind::kCpu, {}, ExitCode::kConfiguration, "set device: cuda");
+  refused(DeviceKind::kCuda, kNoNccl, ExitCode::kEnvironment, "built without NCCL");
+  refused(DeviceKind::kCuda, kSharedGpu, ExitCode::kEnvironment, "ranks 0 and 1 share a GPU");
+}
+
 TEST(ChooseTransport, StagesMemoryOfGpusForMpi) {
   for (const Nodes& nodes : {kOneNode, kTwoNodes, kOneRankEach}) {
     EXPECT_EQ(choose_transport("auto", nodes, DeviceKind::kCuda), "mpi");

@@ -1,9 +1,10 @@
 // Every operation of a transport, on every element type and odd sizes, with buffers that ranks
 // share and that they do not, against results computed from what each rank is known to contribute.
 // Started by ctest under mpirun with 1 to 8 ranks; INGOT_TEST_TRANSPORT says which transport, and
-// INGOT_TEST_NODES of how many nodes this machine shall pass for.
+// INGOT_TEST_NODES of how many nodes this machine shall pass for, INGOT_TEST_DEVICE whose memory.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
@@ -15,15 +16,16 @@
 
 #include "collectives/choose.hpp"
 #include "tests/collectives/contributions.hpp"
+#include "tests/collectives/rank_device.hpp"
 #include "tests/count_allocations.hpp"
-#include "tests/far_device.hpp"
-#include "tests/mpi_main.hpp"
 
 namespace ingot {
 namespace {
 
 using test::contribution;
 using test::kOperations;
+using test::Mirror;
+using test::on_cuda;
 using test::reduced;
 using test::session;
 using test::to_element;
@@ -40,46 +42,45 @@ constexpr std::int64_t kAround =
     3;  ///< elements before and after each operand, to stay as they are
 constexpr int kUntouched = 77;
 
-/// Memory for one operand with elements around it that must not change: from the heap, or from what
-/// the communicator's ranks share.
+/// Memory for one operand with elements around it that must not change: its own, or from what the
+/// communicator's ranks share.
 template <typename T>
 class Operand {
  public:
-  Operand(std::byte*& shared, std::int64_t count, bool share) : count_(count) {
-    const std::int64_t all = count + 2 * kAround;
-    if (share) {
-      data_ = reinterpret_cast<T*>(shared);
-      shared += all * static_cast<std::int64_t>(sizeof(T));
-    } else {
-      heap_.resize(static_cast<std::size_t>(all));
-      data_ = heap_.data();
-    }
-    std::fill_n(data_, all, to_element<T>(kUntouched));
+  Operand(Stream& stream, std::byte*& shared, std::int64_t count, bool share)
+      : count_(count),
+        memory_(stream, count + 2 * kAround, to_element<T>(kUntouched),
+                share ? reinterpret_cast<T*>(shared) : nullptr) {
+    if (share) shared += (count + 2 * kAround) * static_cast<std::int64_t>(sizeof(T));
   }
-  T* data() { return data_ + kAround; }
-  std::span<T> span() { return {data(), static_cast<std::size_t>(count_)}; }
+  T* data() { return memory_.data() + kAround; }
 
   /// Elements [first, first + count()) of what a rank contributes.
   void fill(int rank, std::int64_t first) {
-    for (std::int64_t i = 0; i < count_; ++i) {
-      data()[i] = to_element<T>(contribution(rank, first + i));
-    }
+    set([&](std::int64_t i) { return contribution(rank, first + i); });
+  }
+  template <typename F>
+  void set(F value) {
+    T* host = memory_.host().data() + kAround;
+    for (std::int64_t i = 0; i < count_; ++i) host[i] = to_element<T>(value(i));
+    memory_.upload();
   }
   template <typename F>
   void expect(F expected, const std::string& what) {
+    memory_.download();
+    const T* host = memory_.host().data() + kAround;
     for (std::int64_t i = -kAround; i < count_ + kAround; ++i) {
       const bool around = i < 0 || i >= count_;
       const double wanted = around ? kUntouched : static_cast<double>(expected(i));
-      if (to_number(data()[i]) == wanted) continue;
-      FAIL() << what << ", element " << i << " of " << count_ << ": " << to_number(data()[i])
+      if (to_number(host[i]) == wanted) continue;
+      FAIL() << what << ", element " << i << " of " << count_ << ": " << to_number(host[i])
              << " instead of " << wanted;
     }
   }
 
  private:
   std::int64_t count_;
-  std::vector<T> heap_;
-  T* data_ = nullptr;
+  Mirror<T> memory_;
 };
 
 template <typename T>
@@ -102,31 +103,39 @@ class EveryElementType : public ::testing::Test {
   void for_every_size(F test) {
     std::vector<std::int64_t> counts = {0, 1, 3, 1000, kLargest};
     // Many segments and columns of a ring, several pieces; with one element type, to stay quick.
-    if (std::is_same_v<T, float>) counts.insert(counts.end(), {262144, 1500007, 3200003});
+    // What cuts calls on a GPU is not ours.
+    if (std::is_same_v<T, float> && !on_cuda())
+      counts.insert(counts.end(), {262144, 1500007, 3200003});
     for (const std::int64_t count : counts) {
       for (const bool share : {false, true}) {
         if (count > kLargest && share) continue;
         auto* next = static_cast<std::byte*>(shared_.data());
-        const auto operand = [&](std::int64_t n) { return Operand<T>(next, n, share); };
+        const auto operand = [&](std::int64_t n) { return Operand<T>(*stream_, next, n, share); };
         test(count, share ? " (shared)" : "", operand);
         if (this->HasFatalFailure()) return;
       }
     }
   }
 
-  std::unique_ptr<cpu::CpuDevice> owner_ = test::make_cpu_device(1, session->local_size());
-  Device& device_ = *owner_;
+  std::unique_ptr<cpu::CpuDevice> owner_;
+  Device& device_ = test::rank_device(owner_);
   std::unique_ptr<Stream> stream_ = device_.create_stream("collectives");
   Buffer shared_;
   std::unique_ptr<Communicator> communicator_ =
-      create_communicator(*session, asked_transport(), DeviceKind::kCpu);
+      create_communicator(*session, device_, {.asked = asked_transport()});
 };
+
+/// Whether the transport has reductions of this element type: NCCL has none of u16.
+bool reduces(DType type) {
+  return type != DType::kU16 || asked_transport() != "nccl";
+}
 
 using ElementTypes = ::testing::Types<float, Bf16, double, std::uint8_t, std::uint16_t,
                                       std::int32_t, std::uint32_t, std::int64_t>;
 TYPED_TEST_SUITE(EveryElementType, ElementTypes);
 
 TYPED_TEST(EveryElementType, AllReduce) {
+  if (!reduces(this->type())) GTEST_SKIP() << "there is none of this type";
   this->for_every_size([&](std::int64_t count, const std::string& how, auto operand) {
     for (const ReduceOperation operation : kOperations) {
       auto data = operand(count);
@@ -142,6 +151,7 @@ TYPED_TEST(EveryElementType, AllReduce) {
 }
 
 TYPED_TEST(EveryElementType, ReduceScatter) {
+  if (!reduces(this->type())) GTEST_SKIP() << "there is none of this type";
   this->for_every_size([&](std::int64_t count, const std::string& how, auto operand) {
     if (count * this->ranks() > kMost) return;
     const std::int64_t first = this->rank() * count;
@@ -187,9 +197,12 @@ TYPED_TEST(EveryElementType, AllGather) {
     this->stream_->synchronize();
     to.expect(all, "all_gather" + how);
 
-    std::ranges::fill(to.span(), to_element<TypeParam>(0));
-    TypeParam* own = to.data() + this->rank() * count;
-    std::ranges::copy(from.span(), own);
+    const std::int64_t first = this->rank() * count;
+    TypeParam* own = to.data() + first;
+    to.set([&](std::int64_t i) {
+      const bool mine = i >= first && i < first + count;
+      return mine ? contribution(this->rank(), i - first) : 0;
+    });
     this->communicator_->all_gather(to.data(), own, count, this->type(), *this->stream_,
                                     {"all_gather in place"});
     this->stream_->synchronize();
@@ -238,12 +251,15 @@ TEST_F(Transport, GivesAllRanksTheSameBitsOfAnInexactSum) {
   for (const std::int64_t count : {7, 1000, 300001, 1200005}) {
     std::mt19937 random(static_cast<unsigned>(rank()) + 1);
     std::normal_distribution<float> normal;
-    std::vector<float> data(static_cast<std::size_t>(count));
-    for (float& value : data) value = normal(random);
+    Mirror<float> data(*stream_, count, 0);
+    for (float& value : data.host()) value = normal(random);
+    data.upload();
     communicator_->all_reduce(data.data(), count, DType::kF32, ReduceOperation::kSum, *stream_,
                               {"bits test"});
     stream_->synchronize();
-    const std::string bytes(reinterpret_cast<const char*>(data.data()), data.size() * 4);
+    data.download();
+    const std::string bytes(reinterpret_cast<const char*>(data.host().data()),
+                            data.host().size_bytes());
     for (const std::string& other : session->control().all_gather_bytes(bytes)) {
       ASSERT_TRUE(other == bytes) << "count " << count;
     }
@@ -251,30 +267,31 @@ TEST_F(Transport, GivesAllRanksTheSameBitsOfAnInexactSum) {
 }
 
 TEST_F(Transport, KeepsTheOrderOfItsStream) {
-  std::vector<std::int64_t> data(50000, 1);
-  const auto count = static_cast<std::int64_t>(data.size());
-  std::vector<std::int64_t> between(data.size());
+  constexpr std::int64_t count = 50000;
+  Mirror<std::int64_t> data(*stream_, count, 1);
+  Mirror<std::int64_t> between(*stream_, count, 0);
   for (int i = 0; i < 3; ++i) {
     communicator_->all_reduce(data.data(), count, DType::kI64, ReduceOperation::kSum, *stream_,
                               {"order test", i});
     if (i == 1) device_.copy(*stream_, between.data(), data.data(), count * 8);
   }
   stream_->synchronize();
+  data.download();
+  between.download();
   const std::int64_t ranks = this->ranks();
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    ASSERT_EQ(between[i], ranks * ranks) << "after two, element " << i;
-    ASSERT_EQ(data[i], ranks * ranks * ranks) << "after three, element " << i;
+  for (std::size_t i = 0; i < count; ++i) {
+    ASSERT_EQ(between.host()[i], ranks * ranks) << "after two, element " << i;
+    ASSERT_EQ(data.host()[i], ranks * ranks * ranks) << "after three, element " << i;
   }
 }
 
 TEST_F(Transport, RunsCollectivesOfTwoStreamsThatRanksReachInDifferentOrder) {
   auto other = device_.create_stream("other");
-  std::vector<std::vector<float>> buffers;
-  for (int i = 0; i < 24; ++i) buffers.emplace_back(static_cast<std::size_t>(1 + i * 4001), 1.0F);
+  std::vector<Mirror<float>> buffers;
+  for (int i = 0; i < 24; ++i) buffers.emplace_back(*stream_, 1 + i * 4001, 1.0F);
   // A call that has to make room waits for earlier ones, which wait for the other stream here.
   for (Stream* stream : {stream_.get(), other.get()}) {
-    communicator_->reserve(*stream,
-                           static_cast<std::int64_t>(std::span(buffers.back()).size_bytes()));
+    communicator_->reserve(*stream, static_cast<std::int64_t>(buffers.back().host().size_bytes()));
   }
   std::atomic<bool> open{false};
   // Holds one of the streams back, on even ranks the one and on odd ranks the other.
@@ -285,15 +302,16 @@ TEST_F(Transport, RunsCollectivesOfTwoStreamsThatRanksReachInDifferentOrder) {
       },
       &open);
   for (std::size_t i = 0; i < buffers.size(); ++i) {
-    communicator_->all_reduce(buffers[i].data(), static_cast<std::int64_t>(buffers[i].size()),
-                              DType::kF32, ReduceOperation::kSum, i % 2 == 0 ? *stream_ : *other,
-                              {"bucket", static_cast<int>(i)});
+    communicator_->all_reduce(
+        buffers[i].data(), static_cast<std::int64_t>(buffers[i].host().size()), DType::kF32,
+        ReduceOperation::kSum, i % 2 == 0 ? *stream_ : *other, {"bucket", static_cast<int>(i)});
   }
   open.store(true);
   stream_->synchronize();
   other->synchronize();
-  for (const auto& buffer : buffers) {
-    for (const float value : buffer) ASSERT_EQ(value, static_cast<float>(ranks()));
+  for (auto& buffer : buffers) {
+    buffer.download();
+    for (const float value : buffer.host()) ASSERT_EQ(value, static_cast<float>(ranks()));
   }
 }
 
@@ -301,20 +319,18 @@ TEST_F(Transport, LetsNoRankOutOfABarrierThatAnotherHasNotEntered) {
   auto event = device_.create_event();
   for (int round = 0; round < 5; ++round) {
     for (int last = 0; last < ranks(); ++last) {
-      // Events of all ranks of one machine carry the same steady clock.
+      // All ranks of one machine have the same steady clock; events of GPUs are a little off.
       double entered = 0;
+      session->control().barrier();
       if (rank() == last) {
-        session->control().barrier();
         stream_->record(*event);
         event->synchronize();
-        entered = event->seconds();
-      } else {
-        session->control().barrier();
+        entered = on_cuda() ? test::shared_clock() : event->seconds();
       }
       communicator_->barrier(*stream_, {"barrier test", round});
       stream_->record(*event);
       event->synchronize();
-      const double left = event->seconds();
+      const double left = on_cuda() ? test::shared_clock() : event->seconds();
       // What the last rank did before it entered is before what any rank did after it left.
       EXPECT_GE(left, session->control().sum(entered));
     }
@@ -325,21 +341,24 @@ TEST_F(Transport, LetsNoRankOutOfABarrierThatAnotherHasNotEntered) {
 void expect_part(Communicator& part, const std::vector<int>& members, int rank, Stream& stream) {
   ASSERT_EQ(part.size(), static_cast<int>(members.size()));
   EXPECT_EQ(members[static_cast<std::size_t>(part.rank())], rank);
-  std::vector<std::int32_t> all(members.size());
-  const std::int32_t mine = rank;
-  part.all_gather(all.data(), &mine, 1, DType::kI32, stream, {"split test"});
-  std::vector<float> data(70001);
-  const auto count = static_cast<std::int64_t>(data.size());
+  Mirror<std::int32_t> all(stream, part.size(), 0);
+  Mirror<std::int32_t> mine(stream, 1, rank);
+  part.all_gather(all.data(), mine.data(), 1, DType::kI32, stream, {"split test"});
+  constexpr std::int64_t count = 70001;
+  Mirror<float> data(stream, count, 0);
   for (std::int64_t i = 0; i < count; ++i) {
-    data[static_cast<std::size_t>(i)] = static_cast<float>(contribution(rank, i));
+    data.host()[static_cast<std::size_t>(i)] = static_cast<float>(contribution(rank, i));
   }
+  data.upload();
   part.all_reduce(data.data(), count, DType::kF32, ReduceOperation::kSum, stream, {"split test"});
   stream.synchronize();
-  EXPECT_EQ(all, std::vector<std::int32_t>(members.begin(), members.end()));
+  all.download();
+  data.download();
+  EXPECT_TRUE(std::ranges::equal(all.host(), members));
   for (std::int64_t i = 0; i < count; ++i) {
     const int sum = reduced(ReduceOperation::kSum, part.size(), i,
                             [&](int member) { return members[static_cast<std::size_t>(member)]; });
-    ASSERT_EQ(data[static_cast<std::size_t>(i)], static_cast<float>(sum)) << "element " << i;
+    ASSERT_EQ(data.host()[static_cast<std::size_t>(i)], static_cast<float>(sum)) << "element " << i;
   }
 }
 
@@ -352,10 +371,12 @@ TEST_F(Transport, SplitsByColorAndOrdersByKey) {
   }
   expect_part(*half, members, rank(), *stream_);
   // The parent is used at the same time.
-  std::int32_t sum = 1;
-  communicator_->all_reduce(&sum, 1, DType::kI32, ReduceOperation::kSum, *stream_, {"parent"});
+  Mirror<std::int32_t> sum(*stream_, 1, 1);
+  communicator_->all_reduce(sum.data(), 1, DType::kI32, ReduceOperation::kSum, *stream_,
+                            {"parent"});
   stream_->synchronize();
-  EXPECT_EQ(sum, ranks());
+  sum.download();
+  EXPECT_EQ(sum.host()[0], ranks());
 
   auto alone = half->split(half->rank(), 0);
   expect_part(*alone, {rank()}, rank(), *stream_);
@@ -395,6 +416,7 @@ TEST_F(Transport, SplitsIntoNodesAndRailsAndMixedOrders) {
 }
 
 TEST_F(Transport, AllocatesNothingInSteadyState) {
+  if (on_cuda()) GTEST_SKIP() << "what CUDA's own libraries allocate is not ours";
   std::vector<float> data(1200000, 0.0F);
   const auto count = static_cast<std::int64_t>(data.size());
   const std::int64_t block = count / ranks() / 2;
@@ -423,8 +445,9 @@ TEST_F(Transport, AllocatesNothingInSteadyState) {
 }
 
 TEST_F(Transport, IsTheOneThatWasAskedFor) {
+  const NcclState nccl = on_cuda() ? find_nccl(*session, device_) : NcclState{};
   EXPECT_EQ(communicator_->transport(),
-            choose_transport(asked_transport(), session->nodes(), DeviceKind::kCpu));
+            choose_transport(asked_transport(), session->nodes(), device_.kind(), nccl));
   EXPECT_EQ(rank(), session->rank());
   EXPECT_EQ(ranks(), session->size());
 }

@@ -1,5 +1,5 @@
 // Ordered reductions over MPI: the bits of a serial tree sum, the bytes that DESIGN.md names, and
-// no allocation once prepared. Started by ctest under mpirun with 1 to 8 ranks.
+// no allocation once prepared. Started by ctest under mpirun with 1 to 8 ranks, also on GPUs.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -11,7 +11,7 @@
 #include "collectives/mpi/mpi_communicator.hpp"
 #include "collectives/mpi/mpi_session.hpp"
 #include "tests/collectives/ordered_check.hpp"
-#include "tests/far_device.hpp"
+#include "tests/rank_device.hpp"
 
 namespace {
 
@@ -39,17 +39,30 @@ MpiSession* session = nullptr;  // made by main, since MPI lives once in a proce
 class OrderedOverMpi : public ::testing::Test {
  protected:
   OrderedOverMpi()
-      : device_(make_cpu_device(1, session->size())),
+      : device_(make_device_of_rank(session->rank(), session->size())),
         stream_(device_->create_stream("collectives")),
         ranks_(create_mpi_communicator(*session)) {}
+  void SetUp() override {
+    if (on_cuda() && !for_gpus_) GTEST_SKIP() << "counts on the CPU";
+  }
 
-  std::unique_ptr<cpu::CpuDevice> device_;
+  bool for_gpus_ = false;
+  std::unique_ptr<Device> device_;
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<Communicator> ranks_;
 };
 
-TEST_F(OrderedOverMpi, GivesTheBitsOfOneRank) {
+class OrderedSums : public OrderedOverMpi {
+ protected:
+  OrderedSums() { for_gpus_ = true; }
+};
+
+TEST_F(OrderedSums, HaveTheBitsOfOneRank) {
   check_all_ordered(*ranks_, *stream_);
+}
+
+TEST_F(OrderedSums, AreOfEachReplaysOwnNumbers) {
+  check_recorded_sum(*ranks_, *stream_);
 }
 
 TEST_F(OrderedOverMpi, SendsPPartialsOnceAndGathersOnce) {

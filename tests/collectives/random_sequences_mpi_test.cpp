@@ -17,8 +17,7 @@
 
 #include "collectives/choose.hpp"
 #include "tests/collectives/contributions.hpp"
-#include "tests/far_device.hpp"
-#include "tests/mpi_main.hpp"
+#include "tests/collectives/rank_device.hpp"
 
 namespace ingot {
 namespace {
@@ -40,7 +39,8 @@ struct Part {
 /// One call of the program, with its memory on this rank.
 class Call {
  public:
-  Call(Part& part, int number, std::mt19937& random, std::byte*& shared, const std::byte* end)
+  Call(Part& part, int number, std::mt19937& random, std::byte*& shared, const std::byte* end,
+       Device& device)
       : part_(part), number_(number) {
     const auto draw = [&](int least, int most) {
       return std::uniform_int_distribution<int>(least, most)(random);
@@ -64,11 +64,16 @@ class Call {
       to_ = shared;
       from_ = shared + bytes;
       shared += 2 * bytes;
+    } else if (test::on_cuda()) {
+      memory_ = device.allocate(2 * bytes + 1, "random call");
+      to_ = static_cast<std::byte*>(memory_.data());
+      from_ = to_ + bytes;
     } else {
       heap_.resize(static_cast<std::size_t>(2 * bytes + 1));
       to_ = heap_.data();
       from_ = heap_.data() + bytes;
     }
+    if (test::on_cuda()) heap_.resize(static_cast<std::size_t>(2 * bytes + 1));
   }
 
   std::string description() const {
@@ -80,6 +85,11 @@ class Call {
   void enqueue(Stream& stream) {
     by_type([&](auto element) { enqueue_as<decltype(element)>(stream); });
   }
+  /// Brings to the host what the device has; the stream must be synchronized before looking.
+  void download(Stream& stream) {
+    const auto bytes = static_cast<std::int64_t>(heap_.size()) - 1;
+    if (test::on_cuda()) stream.device().copy(stream, heap_.data(), to_, bytes);
+  }
   void expect_results() {
     by_type([&](auto element) { expect_as<decltype(element)>(); });
   }
@@ -90,6 +100,13 @@ class Call {
   /// Element i of what a rank of the part puts in, unlike that of other calls.
   int input(int member, std::int64_t i) const {
     return contribution(part_.members[static_cast<std::size_t>(member)], i + 11 * number_);
+  }
+
+  /// Where the host sees what lies at an address of the call's memory.
+  template <typename T>
+  T* seen(T* data) {
+    if (!test::on_cuda()) return data;
+    return reinterpret_cast<T*>(heap_.data() + (reinterpret_cast<const std::byte*>(data) - to_));
   }
 
   template <typename F>
@@ -115,7 +132,9 @@ class Call {
     T* from = reinterpret_cast<T*>(from_);
     const CollectiveLabel label{"random call", number_};
     const auto fill = [&](T* data, std::int64_t count) {
-      for (std::int64_t i = 0; i < count; ++i) data[i] = to_element<T>(input(rank(), i));
+      T* host = seen(data);
+      for (std::int64_t i = 0; i < count; ++i) host[i] = to_element<T>(input(rank(), i));
+      if (test::on_cuda()) stream.device().copy(stream, data, host, count * size_of(type_));
     };
     const std::int64_t first = rank() * count_;
     switch (kind_) {
@@ -142,8 +161,8 @@ class Call {
 
   template <typename T>
   void expect_as() {
-    const auto expect = [&](const std::byte* data, std::int64_t count, auto expected) {
-      const T* actual = reinterpret_cast<const T*>(data);
+    const auto expect = [&](std::byte* data, std::int64_t count, auto expected) {
+      const T* actual = reinterpret_cast<const T*>(seen(data));
       for (std::int64_t i = 0; i < count; ++i) {
         ASSERT_EQ(to_number(actual[i]), static_cast<double>(expected(i)))
             << description() << ", element " << i;
@@ -181,7 +200,8 @@ class Call {
   int root_ = 0;
   bool in_place_ = false;
   std::int64_t count_ = 0;
-  std::vector<std::byte> heap_;
+  std::vector<std::byte> heap_;  ///< the call's memory, or what the host sees of it
+  Buffer memory_;
   std::byte* to_ = nullptr;
   std::byte* from_ = nullptr;
   std::byte* result_ = nullptr;  ///< of a reduce_scatter
@@ -191,9 +211,9 @@ class RandomSequences : public ::testing::Test {
  protected:
   void SetUp() override {
     const char* transport = std::getenv("INGOT_TEST_TRANSPORT");
-    parts_.push_back(
-        {create_communicator(*session, transport == nullptr ? "auto" : transport, DeviceKind::kCpu),
-         {}});
+    parts_.push_back({create_communicator(*session, device_,
+                                          {.asked = transport == nullptr ? "auto" : transport}),
+                      {}});
     Communicator& all = *parts_.front().communicator;
     const int rank = all.rank();
     parts_.push_back({all.split(rank % 2, 0), {}});           // odd and even ranks
@@ -227,7 +247,7 @@ class RandomSequences : public ::testing::Test {
       const std::uint32_t call_seed = same();
       const auto part = call_seed % parts_.size();
       std::mt19937 of_call(call_seed);
-      calls.push_back(std::make_unique<Call>(parts_[part], number, of_call, shared, end));
+      calls.push_back(std::make_unique<Call>(parts_[part], number, of_call, shared, end, device_));
       Stream& stream = *streams_[own() % streams_.size()];
       if (own() % 3 == 0) stream.call(dawdle, nullptr);
       calls.back()->enqueue(stream);
@@ -238,6 +258,8 @@ class RandomSequences : public ::testing::Test {
       }
     }
     for (const auto& stream : streams_) stream->synchronize();
+    for (const auto& call : calls) call->download(*streams_.front());
+    streams_.front()->synchronize();
     for (const auto& call : calls) {
       call->expect_results();
       if (HasFatalFailure()) return;
@@ -248,8 +270,8 @@ class RandomSequences : public ::testing::Test {
     for (int i = 0; i < 50; ++i) std::this_thread::yield();
   }
 
-  std::unique_ptr<cpu::CpuDevice> owner_ = test::make_cpu_device(1, session->local_size());
-  Device& device_ = *owner_;
+  std::unique_ptr<cpu::CpuDevice> owner_;
+  Device& device_ = test::rank_device(owner_);
   std::vector<std::unique_ptr<Event>> events_;
   std::array<std::unique_ptr<Stream>, 3> streams_{
       device_.create_stream("a"), device_.create_stream("b"), device_.create_stream("c")};

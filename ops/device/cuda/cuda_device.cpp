@@ -14,6 +14,21 @@ namespace ingot::cuda {
 namespace {
 
 constexpr double kMebibyte = 1 << 20;
+/// Bytes of shared memory below which a transport's granularity, some 2 MiB, would waste too much.
+constexpr std::int64_t kLeastShared = 8 << 20;
+
+/// Null where there is no memory left.
+void* allocate_memory(std::size_t bytes) {
+  void* data = nullptr;
+  const cudaError_t code = cudaMalloc(&data, bytes);
+  if (code == cudaErrorMemoryAllocation) return nullptr;
+  check(code, "cudaMalloc");
+  return data;
+}
+
+void release_memory(void* data) {
+  (void)cudaFree(data);
+}
 
 CudaStream& cuda_stream(Stream& stream) {
   ensure(typeid(stream) == typeid(CudaStream), "a stream of the CUDA device");
@@ -81,6 +96,10 @@ void CudaDevice::raise_fault() {
   fault_handler_(fault);
 }
 
+void CudaDevice::throw_if_given_up() const {
+  if (const char* why = given_up_.load()) fail(ExitCode::kTimeout, "{}", why);
+}
+
 void CudaDevice::make_current() const {
   check(cudaSetDevice(ordinal_), "cudaSetDevice");
 }
@@ -102,12 +121,21 @@ std::unique_ptr<Event> CudaDevice::create_event() {
 }
 
 Buffer CudaDevice::allocate(std::int64_t bytes, const std::string& label) {
+  return allocate_by({allocate_memory, release_memory}, bytes, label);
+}
+
+Buffer CudaDevice::allocate_shared(std::int64_t bytes, const std::string& label) {
+  const bool own = shared_allocator_.allocate == nullptr || bytes < kLeastShared;
+  return own ? allocate(bytes, label) : allocate_by(shared_allocator_, bytes, label);
+}
+
+Buffer CudaDevice::allocate_by(const Allocator& allocator, std::int64_t bytes,
+                               const std::string& label) {
   ensure(bytes >= 0, "a number of bytes that is not negative");
   if (bytes == 0) return {};
   make_current();
-  void* data = nullptr;
-  const cudaError_t code = cudaMalloc(&data, static_cast<std::size_t>(bytes));
-  if (code == cudaErrorMemoryAllocation) {
+  void* data = allocator.allocate(static_cast<std::size_t>(bytes));
+  if (data == nullptr) {
     (void)cudaGetLastError();
     std::size_t free = 0;
     std::size_t total = 0;
@@ -119,12 +147,13 @@ Buffer CudaDevice::allocate(std::int64_t bytes, const std::string& label) {
          static_cast<double>(free) / kMebibyte, static_cast<double>(total) / kMebibyte,
          blocks_->table());
   }
-  check(code, "cudaMalloc", label);
   blocks_->add(data, label, bytes);
-  return Buffer(data, bytes, [blocks = blocks_](void* address, std::int64_t /*length*/) {
-    blocks->remove(address);
-    (void)cudaFree(address);
-  });
+  return Buffer(
+      data, bytes,
+      [blocks = blocks_, release = allocator.release](void* address, std::int64_t /*length*/) {
+        blocks->remove(address);
+        release(address);
+      });
 }
 
 Buffer CudaDevice::allocate_host(std::int64_t bytes, const std::string& label) {

@@ -5,6 +5,7 @@
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -31,6 +32,7 @@ class CudaDevice final : public Device {
   std::unique_ptr<Stream> create_stream(const std::string& name) override;
   std::unique_ptr<Event> create_event() override;
   Buffer allocate(std::int64_t bytes, const std::string& label) override;
+  Buffer allocate_shared(std::int64_t bytes, const std::string& label) override;
   Buffer allocate_host(std::int64_t bytes, const std::string& label) override;
   std::int64_t available_bytes() const override;
   std::unique_ptr<Recording> record(Stream& origin, const std::string& name,
@@ -48,11 +50,24 @@ class CudaDevice final : public Device {
   KernelFault* fault() const { return fault_; }
   void set_fault_handler(FaultHandler handler) { fault_handler_ = handler; }
   void raise_fault();
+  /// From now on no stream of this GPU synchronizes without Error(kTimeout): what it waited for was
+  /// broken off, and its memory holds anything. From any thread, once; `why` lives for ever.
+  void give_up(const char* why) { given_up_.store(why); }
+  void throw_if_given_up() const;
+  /// Where allocate_shared() gets large memory from from now on: a transport's own functions, null
+  /// where there is none left. They live for ever.
+  struct Allocator {
+    void* (*allocate)(std::size_t bytes) = nullptr;
+    void (*release)(void* data) = nullptr;
+  };
+  void set_shared_allocator(const Allocator& allocator) { shared_allocator_ = allocator; }
   /// Makes this GPU the calling thread's.
   void make_current() const;
 
  private:
   struct Blocks;
+
+  Buffer allocate_by(const Allocator& allocator, std::int64_t bytes, const std::string& label);
 
   int ordinal_;
   cudaDeviceProp properties_{};
@@ -63,6 +78,8 @@ class CudaDevice final : public Device {
   cublasLtHandle_t cublaslt_ = nullptr;
   KernelFault* fault_ = nullptr;  ///< pinned
   FaultHandler fault_handler_ = nullptr;
+  Allocator shared_allocator_;
+  std::atomic<const char*> given_up_{nullptr};
 };
 
 /// The stream that a Stream of this device stands for.

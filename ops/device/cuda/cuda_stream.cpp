@@ -132,6 +132,7 @@ void CudaStream::synchronize() {
 
 void CudaStream::throw_error() {
   if (failed_.load()) std::rethrow_exception(error_);
+  device_.throw_if_given_up();
 }
 
 bool CudaStream::recording() const {

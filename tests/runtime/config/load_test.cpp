@@ -45,7 +45,6 @@ TEST(LoadConfig, KeysOfLaterVersionsAreNotAvailable) {
     const std::string message = refusal("train: {steps: 1}\n", {std::string(key) + "=x"});
     EXPECT_THAT(message, HasSubstr("is not available in this version")) << key;
   }
-  EXPECT_THAT(refusal("collectives: {transport: nccl}\n"), HasSubstr("not available"));
   EXPECT_THAT(refusal("train: {on_nonfinite: rollback}\n"), HasSubstr("not available"));
 }
 

@@ -1,0 +1,46 @@
+// The communicator of the GPUs of one node that exchange small messages by loads and stores to each
+// other's memory, without CUDA's headers; it is part of the CUDA module
+// (collectives/cuda_collectives.hpp). README.md here tells how.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "collectives/communicator.hpp"
+
+namespace ingot {
+
+struct DirectOptions {
+  int rank = 0;
+  int size = 1;
+  Device* device = nullptr;  ///< the rank's own GPU; outlives the communicator
+  /// Every rank's text, by rank; blocking and collective. Carries the handles of memory, also of
+  /// parts that are split off, and is called when the communicator is destroyed.
+  std::function<std::vector<std::string>(const std::string&)> all_gather;
+  std::function<void(int exit_code)> abort;  ///< see Communicator::abort()
+  /// Bytes up to which an all_reduce is one-shot, above it is two-shot. Negative: what suits this
+  /// many ranks, see default_one_shot_bytes().
+  std::int64_t one_shot_bytes = -1;
+  /// Bytes that one launch stages in each rank's memory; longer calls take several launches.
+  std::int64_t staging_bytes = 512 << 10;
+};
+
+/// Bytes of an all_reduce up to which one-shot is taken to be faster where nothing was measured.
+std::int64_t default_one_shot_bytes(int ranks);
+
+class DirectCommunicator : public Communicator {
+ public:
+  /// Whether the call can be made in a single launch: all ranks come to the same answer, provided
+  /// that they make the same calls in the same order.
+  virtual bool fits(const CollectiveCall& call, Stream& stream) = 0;
+};
+
+/// What comes of the attempt to join ranks: a communicator, or why there is none.
+struct DirectResult {
+  std::unique_ptr<DirectCommunicator> communicator;
+  std::string refusal;  ///< "rank 1 cannot reach the memory of rank 0's GPU (...)"
+};
+
+}  // namespace ingot

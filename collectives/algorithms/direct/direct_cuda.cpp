@@ -1,0 +1,298 @@
+#include "collectives/algorithms/direct/direct_cuda.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+#include <map>
+#include <sstream>
+#include <utility>
+
+#include "collectives/algorithms/direct/kernels.hpp"
+#include "collectives/algorithms/direct/peer_memory_cuda.hpp"
+#include "collectives/flight_stamper.hpp"
+#include "collectives/host_staging.hpp"
+#include "ops/device/cuda/check.hpp"
+
+namespace ingot::direct {
+namespace {
+
+using Kind = CollectiveKind;
+using cuda::check;
+
+/// Streams and recordings that have calls of their own in flight: each is a lane, whose calls run
+/// one after the other. Two halves of staging each.
+constexpr int kLanes = 24;
+constexpr std::int64_t kStateBytes = 256;
+
+constexpr std::int64_t lane_bytes(std::int64_t half) {
+  return kFlagBytes + kStateBytes + 2 * half;
+}
+
+/// Calls function(T{}) for the element type.
+template <typename Function>
+void for_type(DType type, const Function& function) {
+  switch (type) {
+    case DType::kF32:
+      return function(float{});
+    case DType::kBf16:
+      return function(Bf16{});
+    case DType::kF64:
+      return function(double{});
+    case DType::kU8:
+      return function(std::uint8_t{});
+    case DType::kU16:
+      return function(std::uint16_t{});
+    case DType::kI32:
+      return function(std::int32_t{});
+    case DType::kU32:
+      return function(std::uint32_t{});
+    case DType::kI64:
+      return function(std::int64_t{});
+  }
+}
+
+Reduction reduction_of(ReduceOperation operation) {
+  switch (operation) {
+    case ReduceOperation::kSum:
+      return Reduction::kSum;
+    case ReduceOperation::kMin:
+      return Reduction::kMin;
+    case ReduceOperation::kMax:
+      return Reduction::kMax;
+  }
+  return Reduction::kSum;
+}
+
+Movement movement_of(Kind kind) {
+  switch (kind) {
+    case Kind::kAllGather:
+      return Movement::kAllGather;
+    case Kind::kAllToAll:
+      return Movement::kAllToAll;
+    case Kind::kBroadcast:
+      return Movement::kBroadcast;
+    default:
+      return Movement::kBarrier;
+  }
+}
+
+void* offset(void* data, std::int64_t bytes) {
+  return static_cast<std::byte*>(data) + bytes;
+}
+const void* offset(const void* data, std::int64_t bytes) {
+  return static_cast<const std::byte*>(data) + bytes;
+}
+
+class Direct final : public DirectCommunicator {
+ public:
+  Direct(DirectOptions options, std::unique_ptr<PeerMemory> memory)
+      : options_(std::move(options)), stamper_(*options_.device), memory_(std::move(memory)) {}
+  ~Direct() override { stop_watching(); }
+
+  int rank() const override { return options_.rank; }
+  int size() const override { return options_.size; }
+  std::string transport() const override { return "direct"; }
+  void reserve(Stream& stream, std::int64_t /*bytes*/) override { (void)lane_of(stream); }
+  bool fits(const CollectiveCall& call, Stream& stream) override {
+    return call.count <= longest_piece(call) && lane_of(stream) >= 0;
+  }
+  [[noreturn]] void abort(int exit_code) override {
+    options_.abort(exit_code);
+    std::abort();  // it does not return
+  }
+
+ private:
+  /// A stream, or what is being captured on it.
+  struct Owner {
+    unsigned long long stream = 0;
+    unsigned long long recording = 0;  ///< 0: none
+    auto operator<=>(const Owner&) const = default;
+  };
+  struct Use {
+    int lane = 0;
+    std::uint64_t last = 0;
+  };
+
+  std::unique_ptr<Communicator> create_split(int color, int key) override;
+  void enqueue(const CollectiveCall& call, Stream& stream) override;
+  std::int64_t longest_piece(const CollectiveCall& call) const;
+  int lane_of(Stream& stream);
+  Lane lane(int index) const;
+  void launch(const Lane& lane, const CollectiveCall& call, std::int64_t begin, std::int64_t count,
+              cudaStream_t stream) const;
+  void launch_reduction(const Lane& lane, const CollectiveCall& call, std::int64_t begin,
+                        std::int64_t count, cudaStream_t stream) const;
+
+  DirectOptions options_;
+  FlightStamper stamper_;
+  std::unique_ptr<PeerMemory> memory_;
+  // All ranks come to the same lanes, since they make the same calls in the same order.
+  std::map<Owner, Use> uses_;
+  std::uint64_t used_ = 0;
+};
+
+/// Elements of a call that one launch can stage.
+std::int64_t Direct::longest_piece(const CollectiveCall& call) const {
+  if (size() == 1) return std::numeric_limits<std::int64_t>::max();
+  const bool of_each = call.kind == Kind::kReduceScatter || call.kind == Kind::kAllToAll;
+  const std::int64_t vectors = options_.staging_bytes / kVectorBytes / (of_each ? size() : 1);
+  return vectors * (kVectorBytes / size_of(call.type));
+}
+
+/// The lane of a stream, or -1 where there is none left for what is being recorded: a recording
+/// keeps its lane for good. Of streams the one gives way that made no call for the longest time.
+int Direct::lane_of(Stream& stream) {
+  const cudaStream_t native = cuda::native(stream);
+  Owner owner;
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamGetId(native, &owner.stream), "cudaStreamGetId");
+  check(cudaStreamGetCaptureInfo(native, &status, &owner.recording), "cudaStreamGetCaptureInfo");
+  if (status != cudaStreamCaptureStatusActive) owner.recording = 0;
+  const auto found = uses_.find(owner);
+  if (found != uses_.end()) {
+    found->second.last = ++used_;
+    return found->second.lane;
+  }
+  int lane = static_cast<int>(uses_.size());
+  if (lane == kLanes) {
+    auto oldest = uses_.end();
+    for (auto use = uses_.begin(); use != uses_.end(); ++use) {
+      if (use->first.recording != 0) continue;
+      if (oldest == uses_.end() || use->second.last < oldest->second.last) oldest = use;
+    }
+    if (oldest == uses_.end() || owner.recording != 0) return -1;
+    // Its calls may still run.
+    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize", "a stream more than there are lanes");
+    lane = oldest->second.lane;
+    uses_.erase(oldest);
+  }
+  uses_[owner] = {lane, ++used_};
+  return lane;
+}
+
+Lane Direct::lane(int index) const {
+  Lane lane;
+  lane.rank = rank();
+  lane.ranks = size();
+  lane.half_bytes = options_.staging_bytes;
+  const std::int64_t begin = index * lane_bytes(lane.half_bytes);
+  for (int peer = 0; peer < size(); ++peer) {
+    std::byte* const block = memory_->of(peer) + begin;
+    lane.flags[peer] = reinterpret_cast<std::uint64_t*>(block);
+    lane.staging[peer] = block + kFlagBytes + kStateBytes;
+  }
+  lane.state = reinterpret_cast<LaneState*>(memory_->own() + begin + kFlagBytes);
+  return lane;
+}
+
+void Direct::enqueue(const CollectiveCall& call, Stream& stream) {
+  if (size() == 1) return HostStaging::copy_alone(call, stream);
+  if (call.count == 0 && call.kind != Kind::kBarrier) {
+    call.flight->start();
+    return call.flight->finish();
+  }
+  const int index = lane_of(stream);
+  ensure(index >= 0, "no more recordings with direct collectives than there are lanes for");
+  stamper_.prepare(*call.flight);
+  const StampTarget stamps = FlightStamper::target(call);
+  Lane lane = this->lane(index);
+  const std::int64_t longest = longest_piece(call);
+  std::int64_t begin = 0;
+  do {
+    const std::int64_t count = std::min(longest, call.count - begin);
+    lane.stamps = stamps;
+    if (begin > 0) lane.stamps.start = nullptr;
+    if (begin + count < call.count) lane.stamps.finish = nullptr;
+    launch(lane, call, begin, count, cuda::native(stream));
+    check(cudaGetLastError(), "launch of a direct collective");
+    begin += count;
+  } while (begin < call.count);
+}
+
+/// Elements [begin, begin + count) of the call, of each block where it has several.
+void Direct::launch(const Lane& lane, const CollectiveCall& call, std::int64_t begin,
+                    std::int64_t count, cudaStream_t stream) const {
+  if (call.kind == Kind::kAllReduce || call.kind == Kind::kReduceScatter) {
+    return launch_reduction(lane, call, begin, count, stream);
+  }
+  const std::int64_t element = size_of(call.type);
+  launch_movement(lane, stream, movement_of(call.kind), call.root, offset(call.to, begin * element),
+                  offset(call.from, begin * element), count, call.count, static_cast<int>(element));
+}
+
+void Direct::launch_reduction(const Lane& lane, const CollectiveCall& call, std::int64_t begin,
+                              std::int64_t count, cudaStream_t stream) const {
+  const std::int64_t element = size_of(call.type);
+  const Reduction reduction = reduction_of(call.operation);
+  void* to = offset(call.to, begin * element);
+  for_type(call.type, [&]<typename T>(T) {
+    if (call.kind == Kind::kReduceScatter) {
+      return Reductions<T>::reduce_scatter(lane, stream, to, offset(call.from, begin * element),
+                                           count, call.count, reduction);
+    }
+    if (count * element > options_.one_shot_bytes) {
+      return Reductions<T>::two_shot(lane, stream, to, count, reduction);
+    }
+    Reductions<T>::one_shot(lane, stream, to, count, reduction);
+  });
+}
+
+/// All ranks of this communicator tell each other their part; the ranks of a part then are those
+/// with its color. Later exchanges of a part are exchanges of all, since all parts have equally
+/// many.
+std::unique_ptr<Communicator> Direct::create_split(int color, int key) {
+  struct Member {
+    int color, key, rank;
+  };
+  std::vector<Member> members;
+  const std::vector<std::string> all = options_.all_gather(fmt::format("{} {}", color, key));
+  for (int rank = 0; rank < size(); ++rank) {
+    std::istringstream text(all[static_cast<std::size_t>(rank)]);
+    Member member{0, 0, rank};
+    text >> member.color >> member.key;
+    if (member.color == color) members.push_back(member);
+  }
+  std::ranges::stable_sort(members, {}, &Member::key);
+  DirectOptions part = options_;
+  part.size = static_cast<int>(members.size());
+  std::vector<int> ranks;
+  for (const Member& member : members) {
+    if (member.rank == rank()) part.rank = static_cast<int>(ranks.size());
+    ranks.push_back(member.rank);
+  }
+  part.all_gather = [all_gather = options_.all_gather, ranks](const std::string& mine) {
+    const std::vector<std::string> texts = all_gather(mine);
+    std::vector<std::string> of_part;
+    for (const int rank : ranks) of_part.push_back(texts[static_cast<std::size_t>(rank)]);
+    return of_part;
+  };
+  part.one_shot_bytes = default_one_shot_bytes(part.size);
+  DirectResult result = create(part);
+  if (!result.communicator) fail(ExitCode::kGpu, "{}", result.refusal);
+  return std::move(result.communicator);
+}
+
+}  // namespace
+
+DirectResult create(const DirectOptions& asked) {
+  DirectResult result;
+  DirectOptions options = asked;
+  if (options.one_shot_bytes < 0) options.one_shot_bytes = default_one_shot_bytes(options.size);
+  options.staging_bytes = std::max<std::int64_t>(options.staging_bytes, kMaxRanks * kVectorBytes) /
+                          kVectorBytes * kVectorBytes;
+  if (options.size > kMaxRanks) {
+    result.refusal = fmt::format("there are {} ranks, and direct collectives join at most {}",
+                                 options.size, kMaxRanks);
+    return result;
+  }
+  const std::int64_t bytes = options.size == 1 ? 0 : kLanes * lane_bytes(options.staging_bytes);
+  std::unique_ptr<PeerMemory> memory =
+      PeerMemory::create(cuda::cuda_device(*options.device), options.all_gather, options.rank,
+                         options.size, bytes, result.refusal);
+  if (memory) {
+    result.communicator = std::make_unique<Direct>(std::move(options), std::move(memory));
+  }
+  return result;
+}
+
+}  // namespace ingot::direct
