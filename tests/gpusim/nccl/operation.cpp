@@ -1,5 +1,6 @@
 #include "nccl/operation.hpp"
 
+#include <cstddef>
 #include <memory>
 #include <utility>
 
@@ -61,6 +62,14 @@ void add_regions(const Call& call, const CommunicatorState& state,
                        .alignment = size_of(call.type)});
   };
   add("sendbuff", call.from, from, false);
+  const auto* received = static_cast<const std::byte*>(call.to);
+  const auto* own = received + call.bytes() * static_cast<std::size_t>(state.rank);
+  if (call.kind == Kind::kAllGather && call.from == own) {
+    // In place the own block stays as it is: other work may read it meanwhile.
+    add("recvbuff", received, state.rank, true);
+    add("recvbuff", own + call.bytes(), to - state.rank - 1, true);
+    return;
+  }
   add("recvbuff", call.to, to, true);
 }
 
