@@ -83,6 +83,15 @@ all_identity() {
   /usr/bin/python3 tests/launcher/identity_test.py "$work/build/release/ingot" mpirun --full
 }
 
+# On simulated GPUs, where the CUDA module was built.
+all_identity_on_gpus() {
+  build_release
+  [[ -e $work/build/release/libingot_cuda.so ]] || return 0
+  build_gpusim
+  tests/on_gpu.sh gpusim "$work/build/gpusim/lib" /usr/bin/python3 tests/launcher/identity_test.py \
+    "$work/build/release/ingot" mpirun --full --device cuda
+}
+
 for name in "${parts[@]}"; do
   case "$name" in
     asan) part "everything under asan" 60 all_asan ;;
@@ -90,7 +99,10 @@ for name in "${parts[@]}"; do
     examples) part "examples in full" 20 all_examples ;;
     collectives) part "random sequences" 30 random_sequences ;;
     faults) part "random faults" 30 random_faults ;;
-    identity) part "ordered reductions" 30 all_identity ;;
+    identity)
+      part "ordered reductions" 30 all_identity
+      part "ordered on GPUs" 60 all_identity_on_gpus
+      ;;
     fuzz)
       part "fuzz build" 5 build_fuzzers
       part "fuzz" 300 run_fuzzers "${FUZZ_SECONDS:-3600}"

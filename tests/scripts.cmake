@@ -62,6 +62,18 @@ if(DEBIAN_PYTHON AND TARGET ingot AND TARGET ingot_cuda)
   endforeach()
 endif()
 
+# Ordered sums give the same bits on any number of GPUs (nightly.sh: the whole table).
+if(DEBIAN_PYTHON AND TARGET ingot AND TARGET ingot_cuda)
+  foreach(kind gpusim gpu)
+    add_test(NAME ${kind}.identity COMMAND ${PROJECT_SOURCE_DIR}/tests/on_gpu.sh ${kind}
+      ${INGOT_GPUSIM_LIBRARIES} ${DEBIAN_PYTHON}
+      ${PROJECT_SOURCE_DIR}/tests/launcher/identity_test.py $<TARGET_FILE:ingot>
+      ${MPIEXEC_EXECUTABLE} --device cuda)
+    set_tests_properties(${kind}.identity PROPERTIES LABELS ${kind} SKIP_RETURN_CODE 77 TIMEOUT 600
+      PROCESSORS 2 ENVIRONMENT "INGOT_CUDA_MODULE=$<TARGET_FILE:ingot_cuda>")
+  endforeach()
+endif()
+
 # Each example with its own folder for data and runs, below the build tree.
 function(ingot_example name script)
   set(runs ${PROJECT_BINARY_DIR}/example-runs/${name})

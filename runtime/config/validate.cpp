@@ -154,10 +154,6 @@ void check_batch(const Config& config, int ranks) {
 void check_ordered(const Config& config, int ranks) {
   const ParallelConfig& parallel = config.parallel;
   if (parallel.reduction != "ordered") return;
-  if (config.device == "cuda") {
-    refuse(config, "parallel.reduction",
-           "ordered is not available on cuda yet; use device: cpu, or parallel.reduction: fast");
-  }
   if (parallel.wire != "f32") {
     refuse(config, "parallel.wire",
            "{} rounds gradients on their way, which parallel.reduction: ordered excludes; expected "

@@ -90,11 +90,12 @@ class Trainer {
   bool ordered() const { return config_.parallel.reduction == "ordered"; }
   bool on_gpu() const { return parts_.device.kind() == DeviceKind::kCuda; }
 
-  /// Prepares the engine's programs.
+  /// Prepares the engine's programs. No clock decides over the bits of an ordered run.
   void choose_algorithms(const std::function<void()>& prepare) {
     if (!on_gpu()) return prepare();
-    prepare_with_agreed_algorithms(matrix_algorithms(), {config_.tuning, AlgorithmChoice::kMeasure},
-                                   parts_.exchange, parts_.log, prepare);
+    const auto choice = ordered() ? AlgorithmChoice::kHeuristic : AlgorithmChoice::kMeasure;
+    prepare_with_agreed_algorithms(matrix_algorithms(), {config_.tuning, choice}, parts_.exchange,
+                                   parts_.log, prepare);
   }
 
   /// The parts of the state that do not change while the run goes on.
@@ -332,11 +333,6 @@ class Trainer {
 }  // namespace
 
 ExitCode train(const Config& config, const TrainerParts& parts) {
-  if (config.parallel.reduction == "ordered" && parts.device.kind() == DeviceKind::kCuda) {
-    fail(ExitCode::kConfiguration,
-         "parallel.reduction: ordered is not available on cuda yet, and device: auto found GPUs; "
-         "use device: cpu, or parallel.reduction: fast");
-  }
   return Trainer(config, parts).run();
 }
 

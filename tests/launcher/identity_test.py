@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """parallel.reduction: ordered computes the same bits on any number of ranks.
 
-    identity_test.py INGOT MPIRUN [--full]
+    identity_test.py INGOT MPIRUN [--full] [--device cuda]
 
 A table of ranks x shard mode x accumulation x nodes is generated. Every combination that the rule
 admits is trained for a few steps; its losses and its final state are compared bit for bit with
 those of one rank, which takes the same micro-batches one by one. The others must be refused.
 Without --full it is a part of the table: every shard mode with every number of ranks, and every
-accumulation.
+accumulation. On GPUs, which may be simulated ones (run by tests/on_gpu.sh), the part is shorter,
+and ranks take part as far as there are GPUs.
 """
 
 import itertools
@@ -24,6 +25,8 @@ import numpy
 
 INGOT, MPIRUN = sys.argv[1:3]
 FULL = "--full" in sys.argv[3:]
+ON_GPUS = "cuda" in sys.argv[3:]
+DEVICE = "cuda" if ON_GPUS else "cpu"
 CONFIGURATION = 78
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
 RANKS = (1, 2, 3, 4, 6, 8)
@@ -57,6 +60,15 @@ parallel: {bucket: 4KiB, reduction: ordered}
 """
 
 
+def most_ranks():
+    """As many as there are GPUs; gpusim makes up one for every rank."""
+    if not ON_GPUS or "gpusim" in os.environ.get("LD_LIBRARY_PATH", ""):
+        return max(RANKS)
+    listed = subprocess.run(["nvidia-smi", "-L"], stdout=subprocess.PIPE, text=True, check=True)
+    return len(listed.stdout.splitlines())
+
+
+MOST_RANKS = most_ranks()
 
 
 def admitted(ranks, shard):
@@ -84,11 +96,22 @@ def part_of_table():
     yield 6, "none", 3, 2  # nodes hold no subtree
 
 
+def gpu_table():
+    """The same in fewer runs, since a simulated GPU takes its time: 2, 4 and 8 ranks in every
+    mode, 3 and 6 where several partial sums travel, and two nodes with both forms."""
+    yield from ((2, "none", 3, 1), (2, "optimizer", 2, 1), (2, "gradients", 1, 1),
+                (2, "parameters", 4, 1), (4, "none", 2, 2), (4, "optimizer", 1, 1),
+                (4, "gradients", 2, 2), (4, "parameters", 2, 1), (8, "none", 1, 1),
+                (8, "parameters", 1, 2), (3, "optimizer", 4, 1), (3, "parameters", 1, 1),
+                (6, "none", 2, 2))
+
+
 def launch(ranks, run, *overrides, config="job.yaml", nodes=1, expected=0):
     environment = dict(ENVIRONMENT)
     if nodes > 1:
         environment["INGOT_TEST_NODES"] = str(nodes)
-    command = [INGOT, "train", config, f"run.name={run}", *overrides]
+    command = [INGOT, "train", config, f"run.name={run}", f"device={DEVICE}",
+               *overrides]
     if ranks > 1:
         command = [MPIRUN, "--quiet", "--oversubscribe", "--bind-to", "none", "--mca",
                    "mpi_yield_when_idle", "1", "-np", str(ranks), *command]
@@ -141,6 +164,8 @@ class Identity(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         os.chdir(cls.folder.name)
+        # What is measured on simulated GPUs stays away from real ones.
+        ENVIRONMENT["XDG_CACHE_HOME"] = os.path.abspath("cache")
         with open("text.txt", "w", encoding="utf-8") as file:
             for line in range(2000):
                 file.write(f"line {line} of a text that repeats itself, {line * line}\n")
@@ -181,7 +206,10 @@ class Identity(unittest.TestCase):
 
     def test_every_admitted_combination_has_the_bits_of_one_rank(self):
         ran = 0
-        for ranks, shard, accumulation, nodes in full_table() if FULL else part_of_table():
+        table = full_table() if FULL else gpu_table() if ON_GPUS else part_of_table()
+        for ranks, shard, accumulation, nodes in table:
+            if ranks > MOST_RANKS:
+                continue
             what = f"{ranks} ranks, {shard}, accumulation {accumulation}, {nodes} nodes"
             run = f"r{ranks}-{shard}-a{accumulation}-n{nodes}"
             overrides = [batch(ranks * accumulation), f"parallel.shard={shard}"]
@@ -194,8 +222,10 @@ class Identity(unittest.TestCase):
                 self.expect_equal(run, *self.reference(ranks * accumulation), what)
                 shutil.rmtree(f"runs/{run}")
                 ran += 1
-        self.assertGreater(ran, 20)
+        if MOST_RANKS == max(RANKS):
+            self.assertGreater(ran, 10 if ON_GPUS else 20)
 
+    @unittest.skipIf(ON_GPUS, "threads compute nothing there")
     def test_the_number_of_threads_changes_nothing(self):
         for ranks, threads in ((1, 2), (1, 3), (2, 2)):
             run = f"threads-{ranks}-{threads}"
@@ -206,10 +236,48 @@ class Identity(unittest.TestCase):
         expected = self.reference(8)
         run = "moves"
         for step, ranks, shard in ((1, 4, "parameters"), (2, 1, "none"), (3, 2, "optimizer")):
+            ranks = min(ranks, MOST_RANKS)
             out = launch(ranks, run, batch(8), f"train.steps={step}", f"parallel.shard={shard}",
                          "checkpoint.keep=0")
             self.assertNotIn("fingerprint", out)
         self.expect_equal(run, *expected, run)
+
+    def test_recomputing_layers_changes_nothing(self):
+        for ranks, shard, mode in ((1, "none", "attention"), (2, "parameters", "layer")):
+            if ranks > MOST_RANKS:
+                continue
+            run = f"recomputes-{mode}"
+            launch(ranks, run, batch(8), f"parallel.shard={shard}", f"model.recompute={mode}")
+            self.expect_equal(run, *self.reference(8), run)
+
+    @unittest.skipUnless(ON_GPUS, "there is one device")
+    def test_either_device_goes_on_alike_from_the_others_checkpoint(self):
+        for first, second, ranks_of_first in (("cpu", "cuda", 4), ("cuda", "cpu", 2)):
+            source = f"from-{first}"
+            launch(min(ranks_of_first, MOST_RANKS), source, batch(8), f"device={first}",
+                   "train.steps=1", "parallel.shard=parameters")
+            ends = []
+            for ranks, shard in ((1, "none"), (2, "gradients"), (4, "optimizer")):
+                if ranks > MOST_RANKS:
+                    continue
+                run = f"{source}-{ranks}"
+                shutil.copytree(f"runs/{source}/checkpoints", f"runs/{run}/checkpoints")
+                out = launch(ranks, run, batch(8), f"device={second}", f"parallel.shard={shard}")
+                self.assertIn("at step 1", out)
+                self.assertIn("the numerics fingerprint", out)
+                ends.append((numbers(run), state(run, STEPS)))
+                self.expect_equal(run, *ends[0], run)
+
+    def test_sharding_changes_no_bit_of_a_fast_sum_of_two(self):
+        if MOST_RANKS < 2:
+            self.skipTest("one GPU")
+        ends = []
+        for shard in SHARDS:
+            run = f"fast-{shard}"
+            launch(2, run, batch(2), "parallel.reduction=fast", "tuning=two.yaml",
+                   f"parallel.shard={shard}")
+            ends.append((numbers(run), state(run, STEPS)))
+            self.expect_equal(run, *ends[0], run)
 
     def test_another_fingerprint_is_warned_of(self):
         launch(1, "fingerprint", batch(8), "train.steps=1")
@@ -223,23 +291,23 @@ class Identity(unittest.TestCase):
                 ("table", "table.yaml", "gradients", (batch(6, 4),)),
                 ("table-2", "table.yaml", "none", (batch(6, 4), "model.dropout=0"))):
             runs = {}
-            for ranks in (1, 2):
+            for ranks in (1, min(2, MOST_RANKS)):
                 run = f"{name}-{ranks}"
                 launch(ranks, run, f"parallel.shard={shard}", *overrides, config=config)
                 runs[ranks] = numbers(run), state(run, STEPS)
-            self.expect_equal(f"{name}-2", *runs[1], name)
+            self.expect_equal(f"{name}-{max(runs)}", *runs[1], name)
 
     def test_fast_sums_in_another_order(self):
         # Or the rest of this file would say nothing.
-        launch(4, "fast", batch(8), "parallel.reduction=fast")
+        ranks = min(4, MOST_RANKS)
+        launch(ranks, "fast", batch(8), "parallel.reduction=fast", "tuning=fast.yaml")
         self.assertNotEqual(state("fast", STEPS), self.reference(8)[1])
 
     def test_what_is_not_admitted_is_refused(self):
         for ranks, overrides, text in (
                 (2, [batch(7)], "the nearest one is"),
                 (2, [batch(8), "parallel.wire=bf16"], "expected f32"),
-                (1, [batch(8), "batch.micro=auto"], "parallel.reduction: fast"),
-                (1, [batch(8), "device=cuda"], "not available on cuda yet")):
+                (1, [batch(8), "batch.micro=auto"], "parallel.reduction: fast")):
             with self.subTest(text):
                 out = launch(ranks, "refused", *overrides, expected=CONFIGURATION)
                 self.assertIn(text, out)
