@@ -6,6 +6,7 @@
 
 #include "cudart/capture.hpp"
 #include "cudart/graph_run.hpp"
+#include "report/traffic.hpp"
 
 namespace gpusim::cudart {
 namespace {
@@ -70,6 +71,27 @@ void cut_branches(Plan& plan) {
     tail[static_cast<std::size_t>(node.branch)] = static_cast<int>(i);
   }
   plan.branches = static_cast<int>(tail.size());
+}
+
+/// For GPUSIM_REPORT; the runtime's lock is held.
+void count_launch(GraphExec& exec, int device) {
+  if (options().report.empty()) return;
+  static std::uint64_t graphs = 0;
+  if (exec.report_number == 0) exec.report_number = ++graphs;
+  report::GraphNodes nodes;
+  nodes.branches = static_cast<std::uint64_t>(exec.plan->branches);
+  for (const PlanNode& node : exec.plan->nodes) {
+    nodes.edges += node.dependencies.size();
+    if (!node.enabled) continue;
+    const std::string_view kind = node.operation->report_kind();
+    ++(kind == "kernel"    ? nodes.kernels
+       : kind == "library" ? nodes.library
+       : kind == "copy"    ? nodes.copies
+       : kind == "fill"    ? nodes.fills
+       : kind == "host"    ? nodes.host
+                           : nodes.other);
+  }
+  report::add_graph_launch(exec.report_number, device, nodes);
 }
 
 }  // namespace
@@ -153,6 +175,7 @@ cudaError_t launch(const std::shared_ptr<GraphExec>& exec, const StreamPointer& 
       inside = run->place(*exec, clock_before(*stream, all), stream->name());
     }
     run->record_events();
+    count_launch(*exec, stream->device().physical);
     exec->last = enqueue_locked(*stream, run, std::move(waits), &inside);
   }
   if (options().deterministic) stream->run_inline();

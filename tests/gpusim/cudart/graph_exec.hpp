@@ -37,6 +37,7 @@ class GraphExec {
   CompletionPointer last;  ///< launches of one executable graph follow each other
   std::vector<std::uint32_t> timelines;
   std::vector<std::uint64_t> counts;
+  std::uint64_t report_number = 0;         ///< for the report; 0: not launched yet
   std::vector<std::uint64_t> allocations;  ///< memory of alloc nodes, by address
 
   cudaGraphExec_t handle() { return reinterpret_cast<cudaGraphExec_t>(this); }

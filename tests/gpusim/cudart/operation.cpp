@@ -17,6 +17,23 @@ class HostFunctionScope {
 
 }  // namespace
 
+const char* Operation::report_kind() const {
+  switch (type()) {
+    case cudaGraphNodeTypeKernel:
+      return "kernel";
+    case cudaGraphNodeTypeMemcpy:
+      return "copy";
+    case cudaGraphNodeTypeMemset:
+      return "fill";
+    case cudaGraphNodeTypeHost:
+      return "host";
+    case cudaGraphNodeTypeGraph:
+      return "graph";
+    default:
+      return "other";
+  }
+}
+
 bool in_host_function() {
   return host_function_depth > 0;
 }

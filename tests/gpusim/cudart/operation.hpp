@@ -37,6 +37,8 @@ class Operation {
   virtual void finish() const {}
   virtual cudaGraphNodeType type() const = 0;
   virtual std::string name() const = 0;
+  /// As report::add_submission names it.
+  virtual const char* report_kind() const;
 };
 
 using OperationPointer = std::shared_ptr<const Operation>;
@@ -79,6 +81,7 @@ class WorkOperation : public Operation {
   Outcome run(const RunContext& context) const override;
   cudaGraphNodeType type() const override { return cudaGraphNodeTypeKernel; }
   std::string name() const override { return name_; }
+  const char* report_kind() const override { return "library"; }
 
  private:
   std::string name_;

@@ -13,6 +13,7 @@
 #include "cudart/exclusive.hpp"
 #include "cudart/finish.hpp"
 #include "execute/engine.hpp"
+#include "report/traffic.hpp"
 
 namespace gpusim::cudart {
 namespace {
@@ -215,6 +216,7 @@ CompletionPointer enqueue_locked(Stream& stream, OperationPointer operation,
   }
   std::erase_if(waits, [](const CompletionPointer& wait) { return wait->ready(); });
   task.waits = std::move(waits);
+  if (!options().report.empty()) report::add_submission(operation->report_kind());
   task.operation = std::move(operation);
   task.enqueued = peer_now();
   stream.last = task.done;

@@ -173,6 +173,14 @@ void KernelCounters::add(const KernelCounters& other) {
   tensor_instructions += other.tensor_instructions;
   tensor_flops += other.tensor_flops;
   divergent_branches += other.divergent_branches;
+  for (const auto& [device, bytes] : other.remote) remote[device].add(bytes);
+}
+
+void KernelCounters::Remote::add(const Remote& other) {
+  load_bytes += other.load_bytes;
+  store_bytes += other.store_bytes;
+  flag_loads += other.flag_loads;
+  flag_stores += other.flag_stores;
 }
 
 }  // namespace gpusim

@@ -45,6 +45,14 @@ struct KernelCounters {
   std::uint64_t tensor_instructions = 0;
   double tensor_flops = 0;
   std::uint64_t divergent_branches = 0;
+  /// Accesses to memory of another device or another process, by the device it lies on: bytes of
+  /// plain loads and stores, which the counts of global memory hold too, and atomic, volatile,
+  /// relaxed, acquiring and releasing accesses (flags) by their number.
+  struct Remote {
+    std::uint64_t load_bytes = 0, store_bytes = 0, flag_loads = 0, flag_stores = 0;
+    void add(const Remote& other);
+  };
+  std::map<int, Remote> remote;
   void add(const KernelCounters& other);
 };
 

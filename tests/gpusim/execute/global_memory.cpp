@@ -147,6 +147,22 @@ void count_access(Context& context, const MemoryDetail& detail, std::uint64_t la
   }
 }
 
+/// Traffic with memory of another device or process.
+void count_remote(Context& context, const MemoryDetail& detail, const Allocation& allocation,
+                  std::uint64_t lanes) {
+  const bool other_device = allocation.kind == MemoryKind::kDevice &&
+                            allocation.device != context.launch.request->module->device;
+  if (allocation.kind != MemoryKind::kPeer && !other_device) [[likely]] {
+    return;
+  }
+  KernelCounters::Remote& remote = context.counters.remote[allocation.device];
+  if (detail.strong || detail.atomic) {
+    (detail.write ? remote.flag_stores : remote.flag_loads) += lanes;
+  } else {
+    (detail.write ? remote.store_bytes : remote.load_bytes) += lanes * detail.width;
+  }
+}
+
 bool reachable(const Allocation* allocation, std::uint64_t address, std::uint64_t bytes) {
   return allocation != nullptr && allocation->contains(address, bytes) &&
          allocation->live.load(std::memory_order_relaxed);
@@ -199,6 +215,7 @@ std::byte* resolve_global_run(Context& context, const MemoryDetail& detail, cons
   if (options.check_streams && unordered(detail)) {
     note_access(context, site, address, bytes, detail.write);
   }
+  count_remote(context, detail, *allocation, static_cast<unsigned>(run.lanes));
   count_access(context, detail, static_cast<unsigned>(run.lanes),
                (address + bytes - 1) / kSector - address / kSector + 1);
   return allocation->at(address);
@@ -238,6 +255,7 @@ bool resolve_together(Context& context, const MemoryDetail& detail, LaneMask mas
     });
     if (check && missing != 0) return false;
   }
+  count_remote(context, detail, *allocation, static_cast<std::uint64_t>(__builtin_popcount(mask)));
   for_lanes(mask, [&](int lane) { place[lane] = allocation->at(address[lane]); });
   if (context.launch.options.check_streams && unordered(detail)) {
     for_lanes(mask,
@@ -293,6 +311,7 @@ bool resolve_global(Context& context, const Op& op, const MemoryDetail& detail, 
       return;
     }
     place[lane] = allocation->at(at);
+    count_remote(context, detail, *allocation, 1);
     if (allocation->initialised != nullptr && options.check_initialised &&
         (!detail.write || detail.atomic)) {
       if (!range_written(*allocation, at, bytes) &&
@@ -346,6 +365,10 @@ std::byte* resolve_global_range(Context& context, const Op& op, int lane, std::u
                      std::to_string(alignment));
     return nullptr;
   }
+  MemoryDetail range;
+  range.write = write;
+  range.width = 1;
+  count_remote(context, range, *allocation, bytes);
   if (write) {
     if (allocation->read_only) {
       context.fail(Fault::kIllegalAddress, op, lane,

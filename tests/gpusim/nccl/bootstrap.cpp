@@ -34,6 +34,14 @@ struct Hello {
   Address listener;
 };
 
+/// What the root tells everybody of a rank.
+struct Entry {
+  std::uint64_t host = 0;
+  std::int32_t device = 0;
+  std::int32_t unused = 0;
+  Address listener;
+};
+
 enum class Answer : std::int32_t { kTable = 0, kOtherCount, kTwice, kSameDevice };
 
 /// Equal in processes that see the same devices: of one host name and one network namespace, since
@@ -65,7 +73,7 @@ const char* text_of(Answer answer) {
 void serve(const Socket& listener, std::uint64_t nonce) {
   const std::atomic<bool> never{false};
   std::vector<Socket> ranks;
-  std::vector<Address> table;
+  std::vector<Entry> table;
   std::set<std::pair<std::uint64_t, std::int32_t>> devices;
   std::size_t arrived = 0;
   while (ranks.empty() || arrived < ranks.size()) {
@@ -92,13 +100,13 @@ void serve(const Socket& listener, std::uint64_t nonce) {
       continue;
     }
     ranks[rank] = std::move(*socket);
-    table[rank] = hello.listener;
+    table[rank] = {hello.host, hello.device, 0, hello.listener};
     ++arrived;
   }
   for (const Socket& rank : ranks) {
     constexpr Answer kGood = Answer::kTable;
     rank.send(&kGood, sizeof kGood, never);
-    rank.send(table.data(), table.size() * sizeof(Address), never);
+    rank.send(table.data(), table.size() * sizeof(Entry), never);
   }
 }
 
@@ -118,8 +126,8 @@ bool make_unique_id(ncclUniqueId& id, std::string& why) {
   return true;
 }
 
-std::vector<Socket> find_peers(const ncclUniqueId& id, int rank, int ranks, int device,
-                               const std::atomic<bool>& stop, std::string& why) {
+Peers find_peers(const ncclUniqueId& id, int rank, int ranks, int device,
+                 const std::atomic<bool>& stop, std::string& why) {
   Id content;
   std::memcpy(static_cast<void*>(&content), &id, sizeof content);
   if (content.magic != kMagic) {
@@ -146,8 +154,8 @@ std::vector<Socket> find_peers(const ncclUniqueId& id, int rank, int ranks, int 
     return {};
   }
   const auto count = static_cast<std::size_t>(ranks);
-  std::vector<Address> table(count);
-  if (!root->receive(table.data(), count * sizeof(Address), stop)) {
+  std::vector<Entry> table(count);
+  if (!root->receive(table.data(), count * sizeof(Entry), stop)) {
     why = "lost the process that made the unique id, at " + text_of(content.root);
     return {};
   }
@@ -155,9 +163,9 @@ std::vector<Socket> find_peers(const ncclUniqueId& id, int rank, int ranks, int 
   // To lower ranks this one connects; from higher ones it is called.
   std::vector<Socket> peers(count);
   for (std::size_t peer = 0; peer < static_cast<std::size_t>(rank); ++peer) {
-    std::optional<Socket> socket = connect(table[peer], stop);
+    std::optional<Socket> socket = connect(table[peer].listener, stop);
     if (!socket || !socket->send(&hello, sizeof hello, stop)) {
-      why = "cannot reach rank " + std::to_string(peer) + " at " + text_of(table[peer]);
+      why = "cannot reach rank " + std::to_string(peer) + " at " + text_of(table[peer].listener);
       return {};
     }
     peers[peer] = std::move(*socket);
@@ -173,7 +181,12 @@ std::vector<Socket> find_peers(const ncclUniqueId& id, int rank, int ranks, int 
     peers[static_cast<std::size_t>(other.rank)] = std::move(*socket);
     --missing;
   }
-  return peers;
+  Peers result;
+  result.sockets = std::move(peers);
+  for (const Entry& entry : table) {
+    result.peers.push_back({entry.device, entry.host != hello.host});
+  }
+  return result;
 }
 
 }  // namespace gpusim::nccl

@@ -17,9 +17,19 @@ namespace gpusim::nccl {
 /// with `why` where that cannot be done.
 bool make_unique_id(ncclUniqueId& id, std::string& why);
 
+/// What is known of a rank beside its connection.
+struct Peer {
+  int device = 0;        ///< number in its machine
+  bool network = false;  ///< on another machine
+};
+struct Peers {
+  std::vector<Socket> sockets;
+  std::vector<Peer> peers;
+};
+
 /// Connections by rank; the own one stays closed. Empty where `stop` was set, or with `why` where
 /// ranks contradict each other or share a GPU. `device`: number in the machine.
-std::vector<Socket> find_peers(const ncclUniqueId& id, int rank, int ranks, int device,
-                               const std::atomic<bool>& stop, std::string& why);
+Peers find_peers(const ncclUniqueId& id, int rank, int ranks, int device,
+                 const std::atomic<bool>& stop, std::string& why);
 
 }  // namespace gpusim::nccl

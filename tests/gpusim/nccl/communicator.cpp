@@ -111,9 +111,8 @@ const char* last_refusal() {
 void initialise(const std::shared_ptr<CommunicatorState>& state, const ncclUniqueId& id,
                 int device) {
   std::string why;
-  std::vector<Socket> peers =
-      find_peers(id, state->rank, state->ranks, device, state->aborted(), why);
-  if (peers.empty()) {
+  Peers found = find_peers(id, state->rank, state->ranks, device, state->aborted(), why);
+  if (found.sockets.empty()) {
     const bool ours = state->aborted().load();
     state->fail(ours                      ? ncclInternalError
                 : why.starts_with("lost") ? ncclRemoteError
@@ -122,7 +121,7 @@ void initialise(const std::shared_ptr<CommunicatorState>& state, const ncclUniqu
     return;
   }
   const std::weak_ptr<CommunicatorState> weak = state;
-  state->set_mesh(std::make_shared<Mesh>(state->rank, std::move(peers), [weak](int peer) {
+  state->set_mesh(std::make_shared<Mesh>(state->rank, std::move(found), [weak](int peer) {
     if (const auto shared = weak.lock()) {
       shared->fail(ncclRemoteError, "lost the connection to rank " + std::to_string(peer));
     }

@@ -3,6 +3,8 @@
 #include <cstring>
 #include <utility>
 
+#include "report/traffic.hpp"
+
 namespace gpusim::nccl {
 
 /// Precedes each message; `goodbye` has no payload.
@@ -13,10 +15,13 @@ struct Mesh::Header {
   std::uint64_t goodbye = 0;
 };
 
-Mesh::Mesh(int rank, std::vector<Socket> peers, std::function<void(int)> lost)
-    : rank_(rank), links_(peers.size()), lost_(std::move(lost)) {
-  for (std::size_t peer = 0; peer < peers.size(); ++peer) {
-    links_[peer].socket = std::move(peers[peer]);
+Mesh::Mesh(int rank, Peers peers, std::function<void(int)> lost)
+    : rank_(rank),
+      links_(peers.sockets.size()),
+      peers_(std::move(peers.peers)),
+      lost_(std::move(lost)) {
+  for (std::size_t peer = 0; peer < links_.size(); ++peer) {
+    links_[peer].socket = std::move(peers.sockets[peer]);
   }
   for (int peer = 0; peer < size(); ++peer) {
     if (peer == rank_) continue;
@@ -69,6 +74,10 @@ bool Mesh::send(int peer, const MessageKey& key, const Description& description,
   const std::lock_guard lock(link.sending);
   const Header header{key, description, bytes, 0};
   link.sent.fetch_add(bytes, std::memory_order_relaxed);
+  if (bytes > 0) {
+    report::add_transfer(this->peer(rank_).device, this->peer(peer).device,
+                         this->peer(peer).network, bytes);
+  }
   return link.socket.send(&header, sizeof header, stop_) && link.socket.send(data, bytes, stop_);
 }
 

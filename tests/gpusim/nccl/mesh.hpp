@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "nccl/bootstrap.hpp"
 #include "nccl/socket.hpp"
 
 namespace gpusim::nccl {
@@ -47,13 +48,14 @@ struct Message {
 class Mesh {
  public:
   /// `lost` is told, on a thread of the mesh, of a peer whose connection ended without a goodbye.
-  Mesh(int rank, std::vector<Socket> peers, std::function<void(int peer)> lost);
+  Mesh(int rank, Peers peers, std::function<void(int peer)> lost);
   ~Mesh();
   Mesh(const Mesh&) = delete;
   Mesh& operator=(const Mesh&) = delete;
 
   int rank() const { return rank_; }
   int size() const { return static_cast<int>(links_.size()); }
+  const Peer& peer(int number) const { return peers_[static_cast<std::size_t>(number)]; }
   /// False where the peer is gone or the mesh was stopped.
   bool send(int peer, const MessageKey& key, const Description& description, const void* data,
             std::size_t bytes);
@@ -84,6 +86,7 @@ class Mesh {
 
   int rank_;
   std::vector<Link> links_;
+  std::vector<Peer> peers_;
   std::function<void(int)> lost_;
   std::atomic<bool> stop_{false};
   std::mutex mutex_;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "report/report.hpp"
+#include "report/traffic.hpp"
 
 namespace gpusim::report {
 namespace {
@@ -53,6 +54,15 @@ std::string ratio(std::uint64_t a, std::uint64_t b) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.2f", static_cast<double>(a) / static_cast<double>(b));
   return text;
+}
+
+/// The rank in the job, "0" without one.
+std::string rank_of_job() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID", "RANK"}) {
+    const char* text = std::getenv(name);
+    if (text != nullptr && *text != 0) return text;
+  }
+  return "0";
 }
 
 }  // namespace
@@ -99,7 +109,13 @@ std::string json(const CountersByKernel& counters) {
   document["machine"] = machine().name;
   document["problems"] = problems_reported();
   auto& kernels = document["kernels"] = nlohmann::ordered_json::array();
+  std::map<std::pair<int, int>, KernelCounters::Remote> links;
   for (const auto& [key, c] : counters) {
+    KernelCounters::Remote remote;
+    for (const auto& [owner, bytes] : c.remote) {
+      remote.add(bytes);
+      links[{key.second, owner}].add(bytes);
+    }
     kernels.push_back({{"name", key.first},
                        {"signature", readable(key.first)},
                        {"device", key.second},
@@ -120,8 +136,23 @@ std::string json(const CountersByKernel& counters) {
                        {"barriers", c.barriers},
                        {"tensor_instructions", c.tensor_instructions},
                        {"tensor_flops", c.tensor_flops},
-                       {"divergent_branches", c.divergent_branches}});
+                       {"divergent_branches", c.divergent_branches},
+                       {"remote_load_bytes", remote.load_bytes},
+                       {"remote_store_bytes", remote.store_bytes},
+                       {"remote_flag_loads", remote.flag_loads},
+                       {"remote_flag_stores", remote.flag_stores}});
   }
+  auto by_kernels = nlohmann::ordered_json::array();
+  for (const auto& [link, remote] : links) {
+    by_kernels.push_back({{"by", "kernels"},
+                          {"from", link.first},
+                          {"to", link.second},
+                          {"load_bytes", remote.load_bytes},
+                          {"store_bytes", remote.store_bytes},
+                          {"flag_loads", remote.flag_loads},
+                          {"flag_stores", remote.flag_stores}});
+  }
+  write_traffic(document, by_kernels);
   return document.dump(1) + "\n";
 }
 
@@ -134,8 +165,12 @@ void write_counters(const std::string& path) {
   if (!counters.empty()) std::fputs(table(counters).c_str(), stderr);
   if (path == "-") return;
   std::string name = path;
-  const std::size_t place = name.find("%p");
-  if (place != std::string::npos) name.replace(place, 2, std::to_string(getpid()));
+  const auto fill_in = [&name](const char* mark, const std::string& value) {
+    const std::size_t place = name.find(mark);
+    if (place != std::string::npos) name.replace(place, 2, value);
+  };
+  fill_in("%p", std::to_string(getpid()));
+  fill_in("%r", rank_of_job());
   std::ofstream file(name, std::ios::binary);
   file << json(counters);
   if (!file) std::fprintf(stderr, "gpusim: cannot write the report to %s\n", name.c_str());

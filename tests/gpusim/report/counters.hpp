@@ -13,10 +13,11 @@ using CountersByKernel = std::map<std::pair<std::string, int>, KernelCounters>;
 
 /// The table that is printed on stderr: one row per kernel, devices added up.
 std::string table(const CountersByKernel& counters);
-/// The document of GPUSIM_REPORT: {"machine", "kernels": [{"name", "device", ...}], "problems"}.
+/// The document of GPUSIM_REPORT: {"machine", "problems", "kernels": [{"name", "device", ...}],
+/// "links", "graphs", "submitted"}.
 std::string json(const CountersByKernel& counters);
 /// Prints the table and, unless `path` is "-", writes the document. "%p" in the path stands for
-/// the number of the process, so that ranks do not overwrite each other.
+/// the number of the process and "%r" for its rank, so that ranks do not overwrite each other.
 void write_counters(const std::string& path);
 
 }  // namespace gpusim::report
