@@ -25,15 +25,32 @@ __global__ void __launch_bounds__(kOrderedThreads)
   step->micro_batch = micro_batch + 1;
 }
 
-/// A few hundred additions in a row at most, once per step: one thread.
-__global__ void sum_losses_kernel(const double* table, std::int64_t ranks, std::int64_t own,
-                                  StepScalars* step) {
+/// Piece by piece of the table [ranks, own], as it lies there, to shared memory, where one thread
+/// adds column by column.
+__global__ void __launch_bounds__(kOrderedThreads)
+    sum_losses_kernel(const double* table, std::int64_t ranks, std::int64_t own,
+                      StepScalars* step) {
+  __shared__ double tile[kOrderedTile];
+  // Whole columns; of more ranks than fit, pieces of one.
+  const std::int64_t most_columns = max(std::int64_t{kOrderedTile} / ranks, std::int64_t{1});
   double sum = 0;
-  for (std::int64_t a = 0; a < own; ++a) {
+  for (std::int64_t column = 0; column < own; column += most_columns) {
+    const auto columns = static_cast<int>(min(own - column, most_columns));
+    for (std::int64_t rank = 0; rank < ranks; rank += kOrderedTile) {
+      const auto rows = static_cast<int>(min(ranks - rank, std::int64_t{kOrderedTile}));
+      __syncthreads();  // the piece before has been added
+      for (int i = static_cast<int>(threadIdx.x); i < rows * columns; i += kOrderedThreads) {
+        tile[i] = table[(rank + i / columns) * own + column + i % columns];
+      }
+      __syncthreads();
+      if (threadIdx.x != 0) continue;
+      for (int c = 0; c < columns; ++c) {
 #pragma unroll 8
-    for (std::int64_t rank = 0; rank < ranks; ++rank) sum += table[rank * own + a];
+        for (int r = 0; r < rows; ++r) sum += tile[r * columns + c];
+      }
+    }
   }
-  step->loss_sum = sum;
+  if (threadIdx.x == 0) step->loss_sum = sum;
 }
 
 constexpr int kThreads = 256;
@@ -83,7 +100,7 @@ void launch_record_loss(const CudaLaunch& launch, const double* losses, std::int
 
 void launch_sum_losses(const CudaLaunch& launch, const double* table, std::int64_t ranks,
                        std::int64_t own, StepScalars* step) {
-  sum_losses_kernel<<<1, 1, 0, launch.stream>>>(table, ranks, own, step);
+  sum_losses_kernel<<<1, kOrderedThreads, 0, launch.stream>>>(table, ranks, own, step);
 }
 
 void launch_select_position(const CudaLaunch& launch, const void* x, const StepScalars* step,

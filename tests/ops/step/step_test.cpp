@@ -90,6 +90,27 @@ TEST_F(Step, RecordedLossesAreAddedInTheOrderOfMicroBatches) {
   EXPECT_EQ(sum(table, 3), 0.5);  // 2^53, 1, 1, -2^53, 0.5, 0
 }
 
+TEST_F(Step, RecordedLossesOfManyRanksAreAddedInThatOrderToo) {
+  struct Table {
+    std::int64_t ranks, own;
+  };
+  for (const Table& table : {Table{1, 3000}, Table{8, 700}, Table{1500, 2}}) {
+    StepScalars scalars;
+    std::vector<HostTensor> inputs = {
+        HostTensor::random({DType::kF64, Shape{table.ranks * table.own}}, generator_),
+        HostTensor::of_struct(scalars)};
+    const std::vector<double> losses = inputs[0].values();
+    double expected = 0;
+    for (std::int64_t a = 0; a < table.own; ++a) {
+      for (std::int64_t rank = 0; rank < table.ranks; ++rank) {
+        expected += losses[static_cast<std::size_t>(rank * table.own + a)];
+      }
+    }
+    run_op(registry_, "sum_losses", inputs, {{"interleaved", table.ranks}});
+    EXPECT_EQ(scalars_of(inputs[1]).loss_sum, expected) << table.ranks << " x " << table.own;
+  }
+}
+
 TEST_F(Step, OnePositionOfEachSampleIsSelected) {
   for (const DType dtype : {DType::kF32, DType::kBf16}) {
     for (const std::int64_t columns : {1, 3, 8, 257, 768}) {
