@@ -1,6 +1,7 @@
 #include "collectives/choose.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <utility>
 #include <vector>
@@ -57,6 +58,10 @@ std::unique_ptr<Communicator> join_gpus(MpiSession& session, Device& device,
   return load_cuda_collectives().create_nccl(std::move(nccl));
 }
 
+bool is_direct(std::string_view transport) {
+  return transport == "direct" || transport == "one_shot" || transport == "two_shot";
+}
+
 /// The ranks of the one node by direct loads and stores, or why not.
 DirectResult join_directly(MpiSession& session, Device& device,
                            const CommunicatorOptions& options) {
@@ -69,6 +74,9 @@ DirectResult join_directly(MpiSession& session, Device& device,
   };
   direct.abort = [&session](int exit_code) { session.abort(exit_code); };
   direct.one_shot_bytes = options.one_shot_bytes;
+  if (is_direct(options.asked)) direct.name = options.asked;
+  if (options.asked == "one_shot") direct.one_shot_bytes = std::numeric_limits<std::int64_t>::max();
+  if (options.asked == "two_shot") direct.one_shot_bytes = 0;
   return load_cuda_collectives().create_direct(direct);
 }
 
@@ -160,7 +168,7 @@ std::string choose_transport(std::string_view asked, const Nodes& nodes, DeviceK
   if (asked == "hierarchical" && nodes.count() == 1) return "shm";
   if (asked == "hierarchical" && nodes.most() == 1) return "mpi";
   ensure(asked == "mpi" || asked == "shm" || asked == "hierarchical" || asked == "nccl" ||
-             (asked == "direct" && on_gpus && nodes.count() == 1),
+             (is_direct(asked) && on_gpus && nodes.count() == 1),
          "a transport: auto, nccl, mpi, shm or hierarchical");
   return std::string(asked);
 }
@@ -174,14 +182,15 @@ std::unique_ptr<Communicator> create_communicator(MpiSession& session, Device& d
   if (transport == "nccl") {
     const SizeLimits& direct = options.direct;
     const bool small = std::max({direct.all_reduce, direct.reduce_scatter, direct.all_gather}) > 0;
-    const bool by_size = small && nodes.count() == 1 && session.size() > 1;
+    const bool by_size =
+        small && options.asked == "auto" && nodes.count() == 1 && session.size() > 1;
     return by_size ? join_gpus_by_size(session, device, options)
                    : join_gpus(session, device, options);
   }
   std::unique_ptr<Communicator> all;
   if (transport == "shm") {
     all = join_node(session, options.threads);
-  } else if (transport == "direct") {
+  } else if (is_direct(transport)) {
     DirectResult result = join_directly(session, device, options);
     if (!result.communicator) fail(ExitCode::kEnvironment, "{}", result.refusal);
     all = std::move(result.communicator);

@@ -2,10 +2,11 @@
 // that reaches all of them.
 //
 //   auto           one node: shm; several nodes: hierarchical, or mpi where each has one rank;
-//                  for GPUs: nccl where it can be had, otherwise mpi
-//   nccl           GPUs by NCCL; wants a GPU for each rank. Small calls inside of one node go
-//                  directly between its GPUs where these reach each other's memory (by_size.hpp)
-//   direct         the GPUs of one node by direct loads and stores alone; for tests and benchmarks
+//                  for GPUs: nccl where it can be had, otherwise mpi. Beside nccl on one node,
+//                  small calls are direct where GPUs reach each other's memory (by_size.hpp)
+//   nccl           GPUs by NCCL alone; wants a GPU for each rank
+//   direct         the GPUs of one node by direct loads and stores alone, for tests and benchmarks;
+//                  one_shot, two_shot: every all_reduce that way
 //   shm            the ranks of one node read each other's memory; refused across nodes
 //   hierarchical   shm inside of nodes and mpi between them; on one node the same as shm
 //   mpi            everything by MPI

@@ -14,6 +14,7 @@
 #include "collectives/mpi/control_channel.hpp"
 #include "launcher/parent_death.hpp"
 #include "ops/plugin.hpp"
+#include "runtime/metrics/crossovers.hpp"
 
 namespace ingot {
 
@@ -185,7 +186,11 @@ void Job::open(const Config& config, bool allow_plugins) {
     options.timeout = config.collectives.timeout;
     options.log = &flights_;
     options.failed = [this](const Error& error) { watchdog_->end_with(error); };
+    options.note = [this](const std::string& text) {
+      if (session_.rank() == 0) log_.info("{}", text);
+    };
     prepare_for_nccl();
+    set_crossovers(config, options);
     create_communicator(options);
     if (config.collectives.check) communicator_->check_calls(create_call_check(session_));
   }
@@ -194,6 +199,19 @@ void Job::open(const Config& config, bool allow_plugins) {
 void Job::prepare_for_nccl() {
   if (device_->kind() != DeviceKind::kCuda) return;
   nccl_ = prepare_nccl(nccl_logs_, session_.rank());
+}
+
+/// As rank 0 reads them, on all ranks.
+void Job::set_crossovers(const Config& config, CommunicatorOptions& options) {
+  if (device_->kind() != DeviceKind::kCuda) return;
+  std::string text;
+  together([&] {
+    if (session_.rank() != 0) return;
+    text = text_of(measured_crossovers(config, machine_of(choice_, threads_), session_.size()));
+  });
+  const Crossovers crossovers = crossovers_from(session_.control().broadcast_bytes(text, 0));
+  options.direct = crossovers.direct;
+  options.one_shot_bytes = crossovers.one_shot_bytes;
 }
 
 void Job::create_communicator(const CommunicatorOptions& options) {

@@ -68,6 +68,7 @@ class Job {
   WatchdogActions watchdog_actions();
   void open_device(const Config& config);
   void prepare_for_nccl();
+  void set_crossovers(const Config& config, CommunicatorOptions& options);
   void create_communicator(const CommunicatorOptions& options);
   void cancel_exchanges();
   [[noreturn]] void end_with(const Error& error);

@@ -21,6 +21,8 @@ struct SizeLimits {
   std::int64_t all_reduce = 512 << 10;
   std::int64_t reduce_scatter = 512 << 10;  ///< also of an all_to_all
   std::int64_t all_gather = 512 << 10;      ///< also of a broadcast
+
+  friend bool operator==(const SizeLimits&, const SizeLimits&) = default;
 };
 
 struct BySizeOptions {

@@ -25,6 +25,7 @@ struct DirectOptions {
   std::int64_t one_shot_bytes = -1;
   /// Bytes that one launch stages in each rank's memory; longer calls take several launches.
   std::int64_t staging_bytes = 512 << 10;
+  std::string name = "direct";  ///< what transport() says
 };
 
 /// Bytes of an all_reduce up to which one-shot is taken to be faster where nothing was measured.

@@ -19,9 +19,9 @@ namespace {
 using Kind = CollectiveKind;
 using cuda::check;
 
-/// Streams and recordings that have calls of their own in flight: each is a lane, whose calls run
-/// one after the other. Two halves of staging each.
-constexpr int kLanes = 24;
+/// One for all calls that are not recorded, and one for each recording. The calls of a lane run one
+/// after the other. Two halves of staging each.
+constexpr int kLanes = 16;
 constexpr std::int64_t kStateBytes = 256;
 
 constexpr std::int64_t lane_bytes(std::int64_t half) {
@@ -87,14 +87,13 @@ class Direct final : public DirectCommunicator {
  public:
   Direct(DirectOptions options, std::unique_ptr<PeerMemory> memory)
       : options_(std::move(options)), stamper_(*options_.device), memory_(std::move(memory)) {}
-  ~Direct() override { stop_watching(); }
+  ~Direct() override;
 
   int rank() const override { return options_.rank; }
   int size() const override { return options_.size; }
-  std::string transport() const override { return "direct"; }
-  void reserve(Stream& stream, std::int64_t /*bytes*/) override { (void)lane_of(stream); }
+  std::string transport() const override { return options_.name; }
   bool fits(const CollectiveCall& call, Stream& stream) override {
-    return call.count <= longest_piece(call) && lane_of(stream) >= 0;
+    return call.count <= longest_piece(call) && use_of(cuda::native(stream)) != nullptr;
   }
   [[noreturn]] void abort(int exit_code) override {
     options_.abort(exit_code);
@@ -102,21 +101,17 @@ class Direct final : public DirectCommunicator {
   }
 
  private:
-  /// A stream, or what is being captured on it.
-  struct Owner {
-    unsigned long long stream = 0;
-    unsigned long long recording = 0;  ///< 0: none
-    auto operator<=>(const Owner&) const = default;
-  };
+  /// A lane, and who used it last.
   struct Use {
     int lane = 0;
-    std::uint64_t last = 0;
+    unsigned long long stream = 0;  ///< CUDA's number; 0: nobody yet
+    cudaEvent_t event = nullptr;    ///< behind the last call
   };
 
   std::unique_ptr<Communicator> create_split(int color, int key) override;
   void enqueue(const CollectiveCall& call, Stream& stream) override;
   std::int64_t longest_piece(const CollectiveCall& call) const;
-  int lane_of(Stream& stream);
+  Use* use_of(cudaStream_t stream);
   Lane lane(int index) const;
   void launch(const Lane& lane, const CollectiveCall& call, std::int64_t begin, std::int64_t count,
               cudaStream_t stream) const;
@@ -126,9 +121,9 @@ class Direct final : public DirectCommunicator {
   DirectOptions options_;
   FlightStamper stamper_;
   std::unique_ptr<PeerMemory> memory_;
-  // All ranks come to the same lanes, since they make the same calls in the same order.
-  std::map<Owner, Use> uses_;
-  std::uint64_t used_ = 0;
+  /// By CUDA's number of a recording, 0 for none. All ranks come to the same lanes, since they make
+  /// the same calls in the same order.
+  std::map<unsigned long long, Use> uses_;
 };
 
 /// Elements of a call that one launch can stage.
@@ -139,35 +134,25 @@ std::int64_t Direct::longest_piece(const CollectiveCall& call) const {
   return vectors * (kVectorBytes / size_of(call.type));
 }
 
-/// The lane of a stream, or -1 where there is none left for what is being recorded: a recording
-/// keeps its lane for good. Of streams the one gives way that made no call for the longest time.
-int Direct::lane_of(Stream& stream) {
-  const cudaStream_t native = cuda::native(stream);
-  Owner owner;
+Direct::~Direct() {
+  stop_watching();
+  for (const auto& [recording, use] : uses_) (void)cudaEventDestroy(use.event);
+}
+
+/// The lane for a call on a stream, or null where there is none left for what is being recorded: a
+/// recording keeps its lane for good.
+Direct::Use* Direct::use_of(cudaStream_t stream) {
+  unsigned long long recording = 0;
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  check(cudaStreamGetId(native, &owner.stream), "cudaStreamGetId");
-  check(cudaStreamGetCaptureInfo(native, &status, &owner.recording), "cudaStreamGetCaptureInfo");
-  if (status != cudaStreamCaptureStatusActive) owner.recording = 0;
-  const auto found = uses_.find(owner);
-  if (found != uses_.end()) {
-    found->second.last = ++used_;
-    return found->second.lane;
-  }
-  int lane = static_cast<int>(uses_.size());
-  if (lane == kLanes) {
-    auto oldest = uses_.end();
-    for (auto use = uses_.begin(); use != uses_.end(); ++use) {
-      if (use->first.recording != 0) continue;
-      if (oldest == uses_.end() || use->second.last < oldest->second.last) oldest = use;
-    }
-    if (oldest == uses_.end() || owner.recording != 0) return -1;
-    // Its calls may still run.
-    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize", "a stream more than there are lanes");
-    lane = oldest->second.lane;
-    uses_.erase(oldest);
-  }
-  uses_[owner] = {lane, ++used_};
-  return lane;
+  check(cudaStreamGetCaptureInfo(stream, &status, &recording), "cudaStreamGetCaptureInfo");
+  if (status != cudaStreamCaptureStatusActive) recording = 0;
+  const auto found = uses_.find(recording);
+  if (found != uses_.end()) return &found->second;
+  if (uses_.empty()) uses_[0];  // the first lane, whoever comes first
+  if (recording != 0 && static_cast<int>(uses_.size()) == kLanes) return nullptr;
+  Use& use = uses_[recording];
+  if (recording != 0) use.lane = static_cast<int>(uses_.size()) - 1;
+  return &use;
 }
 
 Lane Direct::lane(int index) const {
@@ -191,11 +176,23 @@ void Direct::enqueue(const CollectiveCall& call, Stream& stream) {
     call.flight->start();
     return call.flight->finish();
   }
-  const int index = lane_of(stream);
-  ensure(index >= 0, "no more recordings with direct collectives than there are lanes for");
+  const cudaStream_t native = cuda::native(stream);
+  Use* const use = use_of(native);
+  ensure(use != nullptr, "no more recordings with direct collectives than there are lanes for");
   stamper_.prepare(*call.flight);
   const StampTarget stamps = FlightStamper::target(call);
-  Lane lane = this->lane(index);
+  Lane lane = this->lane(use->lane);
+  unsigned long long id = 0;
+  check(cudaStreamGetId(native, &id), "cudaStreamGetId");
+  if (use->event == nullptr) {
+    check(cudaEventCreateWithFlags(&use->event, cudaEventDisableTiming),
+          "cudaEventCreateWithFlags");
+  }
+  // Ranks may put calls on different streams: in a lane they run in the order in which they were
+  // made.
+  if (use->stream != 0 && use->stream != id) {
+    check(cudaStreamWaitEvent(native, use->event, cudaEventWaitDefault), "cudaStreamWaitEvent");
+  }
   const std::int64_t longest = longest_piece(call);
   std::int64_t begin = 0;
   do {
@@ -203,10 +200,12 @@ void Direct::enqueue(const CollectiveCall& call, Stream& stream) {
     lane.stamps = stamps;
     if (begin > 0) lane.stamps.start = nullptr;
     if (begin + count < call.count) lane.stamps.finish = nullptr;
-    launch(lane, call, begin, count, cuda::native(stream));
+    launch(lane, call, begin, count, native);
     check(cudaGetLastError(), "launch of a direct collective");
     begin += count;
   } while (begin < call.count);
+  check(cudaEventRecord(use->event, native), "cudaEventRecord");
+  use->stream = id;
 }
 
 /// Elements [begin, begin + count) of the call, of each block where it has several.

@@ -162,11 +162,36 @@ TEST_F(Direct, RoundsSumsOfBf16Once) {
   }
 }
 
-/// The data grow at each round, so that one that reads what another left is seen. This test also
-/// runs with each fence of the kernels left out in turn.
-TEST_F(Direct, AddsUpOverAndOver) {
-  for (const std::int64_t limit : {kOneShot, kTwoShot}) {
-    DirectCommunicator& communicator = with(limit);
+/// What the counters of gpusim are compared for (counts_test.py): each kernel once, of n bytes (a
+/// block, for what has blocks) that are whole vectors for each rank.
+TEST_F(Direct, MakesOneCallOfEach) {
+  constexpr std::int64_t kCount = 8 * 3 * 5 * 7 * 16;  // for up to 8 ranks
+  const auto all = static_cast<std::size_t>(kCount * ranks());
+  const Buffer data = on_device(std::vector<float>(kCount, 1.0F), *stream_);
+  const Buffer blocks = on_device(std::vector<float>(all, 2.0F), *stream_);
+  const auto sum = [&](DirectCommunicator& communicator) {
+    communicator.all_reduce(data.data(), kCount, DType::kF32, ReduceOperation::kSum, *stream_,
+                            {"all_reduce"});
+    stream_->synchronize();
+  };
+  sum(with(kOneShot, 1 << 20));
+  communicator_.reset();
+  DirectCommunicator& communicator = with(kTwoShot, 1 << 20);
+  sum(communicator);
+  communicator.reduce_scatter(data.data(), blocks.data(), kCount, DType::kF32,
+                              ReduceOperation::kSum, *stream_, {"reduce_scatter"});
+  communicator.all_gather(blocks.data(), data.data(), kCount, DType::kF32, *stream_,
+                          {"all_gather"});
+  const auto ranks = static_cast<float>(this->ranks());
+  EXPECT_EQ(on_host<float>(blocks, *stream_), std::vector<float>(all, 2.0F * ranks));
+}
+
+/// Many calls with no wait of the host between them. The data grow at each, so that one that reads
+/// what another left is seen. These tests also run with each fence of the kernels left out in turn.
+class DirectInARow : public Direct {
+ protected:
+  void add_up(std::int64_t one_shot_bytes) {
+    DirectCommunicator& communicator = with(one_shot_bytes);
     constexpr std::int64_t kCount = 3000;
     const Buffer data = on_device(std::vector<float>(kCount, 1.0F), *stream_);
     float expected = 1;
@@ -176,8 +201,32 @@ TEST_F(Direct, AddsUpOverAndOver) {
       expected *= static_cast<float>(ranks());
     }
     ASSERT_EQ(on_host<float>(data, *stream_), std::vector<float>(kCount, expected));
-    communicator_.reset();
   }
+};
+
+TEST_F(DirectInARow, AddsUpInOneShot) {
+  add_up(kOneShot);
+}
+
+TEST_F(DirectInARow, AddsUpInTwoShot) {
+  add_up(kTwoShot);
+}
+
+TEST_F(DirectInARow, AddsUpInBothInTurn) {
+  DirectCommunicator& communicator = with(4000);
+  constexpr std::int64_t kCount = 3000;
+  constexpr std::int64_t kFirst = 1000;  // these one-shot, then all two-shot
+  const Buffer data = on_device(std::vector<float>(kCount, 1.0F), *stream_);
+  std::vector<float> expected(kCount, 1.0F);
+  for (int round = 0; round < 8; ++round) {
+    const std::int64_t count = round % 2 == 0 ? kCount : kFirst;
+    communicator.all_reduce(data.data(), count, DType::kF32, ReduceOperation::kSum, *stream_,
+                            {"round", round});
+    for (std::int64_t i = 0; i < count; ++i) {
+      expected[static_cast<std::size_t>(i)] *= static_cast<float>(ranks());
+    }
+  }
+  ASSERT_EQ(on_host<float>(data, *stream_), expected);
 }
 
 TEST_F(Direct, IsReplayedByGraphsAmongOtherCalls) {
@@ -219,6 +268,7 @@ TEST_F(Direct, IsReplayedByGraphsAmongOtherCalls) {
   EXPECT_EQ(on_host<std::int32_t>(large, *stream_), std::vector<std::int32_t>(kLarge, 1));
   EXPECT_EQ(on_host<std::int32_t>(sum, *stream_),
             std::vector<std::int32_t>(kSmall, (rank() + 1) * this->ranks()));
+  if (ranks == 1) return;  // it has nothing to exchange
   for (const FlightCall& call : communicator.flight_record().snapshot()) {
     EXPECT_EQ(call.starts, call.finishes) << call.label;
     const bool once = call.label.starts_with("between");
@@ -255,23 +305,43 @@ TEST_F(Direct, RunsCallsOfStreamsThatRanksReachInDifferentOrder) {
   }
 }
 
-TEST_F(Direct, LetsMoreStreamsThanLanesTakeTurns) {
+TEST_F(Direct, RunsCallsThatEachRankPutsOnAnotherStream) {
+  DirectCommunicator& communicator = with(kOneShot);
+  std::vector<std::unique_ptr<Stream>> streams;
+  for (int i = 0; i < 3; ++i) streams.push_back(device_->create_stream("one of several"));
+  const Buffer data = on_device(std::vector<std::int64_t>(700, 1), *stream_);
+  std::mt19937 random(static_cast<unsigned>(rank()) + 7);
+  std::int64_t expected = 1;
+  for (int i = 0; i < 15; ++i, expected *= ranks()) {
+    communicator.all_reduce(data.data(), 700, DType::kI64, ReduceOperation::kSum,
+                            *streams[random() % 3], {"call", i});
+  }
+  for (const auto& stream : streams) stream->synchronize();
+  ASSERT_EQ(on_host<std::int64_t>(data, *stream_), std::vector<std::int64_t>(700, expected));
+}
+
+TEST_F(Direct, HasLanesForSomeRecordingsAndSaysWhenTheyAreTaken) {
   DirectCommunicator& communicator = with(kOneShot, 1 << 10);
   const Buffer data = on_device(std::vector<std::int64_t>(100, 1), *stream_);
+  const CollectiveCall call{.kind = CollectiveKind::kAllReduce, .count = 100};
+  std::vector<std::unique_ptr<Recording>> recordings;
+  bool fits = true;
+  while (fits && recordings.size() < 20) {
+    recordings.push_back(device_->record(*stream_, "direct", [&] {
+      fits = communicator.fits(call, *stream_);
+      if (!fits) return;
+      communicator.all_reduce(data.data(), 100, DType::kI64, ReduceOperation::kSum, *stream_,
+                              {"recorded"});
+    }));
+  }
+  EXPECT_EQ(recordings.size(), 16U);  // the last of them without the call
   std::int64_t expected = 1;
-  for (int i = 0; i < 60; ++i) {
-    const auto stream = device_->create_stream("one of many");
-    communicator.all_reduce(data.data(), 100, DType::kI64, ReduceOperation::kSum, *stream,
-                            {"turn", i});
-    stream->synchronize();
-    expected *= i % 4 == 0 ? ranks() : 1;
-    if (i % 4 != 0) {  // undone, lest it overflows
-      const Buffer before = on_device(std::vector<std::int64_t>(100, expected), *stream_);
-      device_->copy(*stream_, data.data(), before.data(), before.bytes());
-      stream_->synchronize();
-    }
+  for (const auto& recording : recordings) {
+    recording->replay(*stream_);
+    if (recording != recordings.back()) expected *= ranks();
   }
   ASSERT_EQ(on_host<std::int64_t>(data, *stream_), std::vector<std::int64_t>(100, expected));
+  EXPECT_TRUE(communicator.fits(call, *stream_));  // what is not recorded
 }
 
 TEST_F(Direct, SaysThatACallOfSeveralLaunchesDoesNotFit) {
