@@ -13,7 +13,7 @@ namespace {
 constexpr int kThreads = 128;
 /// Blocks that are on their way to a thread at once, whatever its additions wait for.
 constexpr int kAhead = 8;
-constexpr int kBlocksPerMultiprocessor = 6;
+constexpr int kBlocksPerMultiprocessor = 4;
 
 /// Arguments of trees of up to N items: few travel with a launch where few are needed.
 template <int N>

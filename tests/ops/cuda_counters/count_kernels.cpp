@@ -1,12 +1,15 @@
-// count_kernels --list | CASE: runs one use of an op, at a size where tiles are full, once on the
-// GPU and prints what it needs at least (Op::cost) as one line of JSON. Under gpusim, GPUSIM_REPORT
-// then says what its kernels did: cuda_counters.py puts the two side by side.
+// count_kernels --list | CASE: runs one use of an op, or of the tree sum of ordered reductions, at
+// a size where tiles are full, once on the GPU and prints what it needs at least (Op::cost) as one
+// line of JSON. Under gpusim, GPUSIM_REPORT then says what its kernels did: cuda_counters.py puts
+// the two side by side.
 #include <cstdio>
 #include <functional>
 #include <map>
 #include <optional>
 #include <random>
 
+#include "collectives/algorithms/reduction_tree.hpp"
+#include "collectives/cuda_collectives.hpp"
 #include "ops/step_scalars.hpp"
 #include "tests/ops/cuda_counters/attention_cases.hpp"
 #include "tests/ops/run_op.hpp"
@@ -179,6 +182,21 @@ void add_store_ops(Cases& cases) {
   cases["accumulate_loss"] = [] {
     return Case{"accumulate_loss", {random(DType::kF64, Shape{4096}), scalars()}, {}};
   };
+  cases["record_loss"] = [] {
+    return Case{"record_loss",
+                {random(DType::kF64, Shape{4096}), scalars(), random(DType::kF64, Shape{64})},
+                {}};
+  };
+  cases["sum_losses"] = [] {
+    return Case{"sum_losses",
+                {random(DType::kF64, Shape{4096}), scalars()},
+                {{"interleaved", std::int64_t{1}}}};
+  };
+  cases["sum_losses.interleaved"] = [] {
+    return Case{"sum_losses",
+                {random(DType::kF64, Shape{4096}), scalars()},
+                {{"interleaved", std::int64_t{8}}}};
+  };
   cases["select_position"] = [] {
     return Case{"select_position", {random(DType::kBf16, Shape{64, 2, 4096}), scalars()}, {}};
   };
@@ -261,23 +279,59 @@ void run(const Case& chosen) {
       static_cast<long long>(std::max(elements, input_types[0].count())));
 }
 
+/// The kernel of ordered reductions, which is no op: `blocks` partial sums of one level.
+void run_tree_sum(int blocks) {
+  constexpr std::int64_t kCount = 1 << 16;
+  std::vector<TreeSumItem> items;
+  for (const int merges : aligned_merges(blocks)) {
+    items.push_back({static_cast<std::int64_t>(items.size()), merges});
+  }
+  Device& device = cuda_device();
+  const auto stream = device.create_stream("compute");
+  const Buffer from = device.allocate(4 * blocks * kCount, "blocks");
+  const Buffer to = device.allocate(4 * kCount, "sum");
+  device.fill_zero(*stream, from.data(), from.bytes());
+  load_cuda_collectives().tree_sum(*stream, TreeSum(std::move(items)),
+                                   static_cast<float*>(to.data()),
+                                   static_cast<const float*>(from.data()), kCount);
+  stream->synchronize();
+  std::printf(
+      "{\"op\": \"tree_sum\", \"types\": \"f32[%d, %lld]\", \"read\": %lld, \"written\": %lld, "
+      "\"matrix_flops\": 0, \"elements\": %lld}\n",
+      blocks, static_cast<long long>(kCount), static_cast<long long>(from.bytes()),
+      static_cast<long long>(to.bytes()), static_cast<long long>(kCount));
+}
+
+/// The blocks of its cases.
+const std::map<std::string, int>& tree_sums() {
+  static const std::map<std::string, int> cases = {
+      {"tree_sum.3", 3}, {"tree_sum.8", 8}, {"tree_sum.72", 72}};
+  return cases;
+}
+
 }  // namespace
 }  // namespace ingot::test
 
 int main(int count, char** arguments) {
   const auto cases = ingot::test::all_cases();
+  const auto& tree_sums = ingot::test::tree_sums();
   const std::string wanted = count == 2 ? arguments[1] : "";
   if (wanted == "--list") {
     for (const auto& [name, make] : cases) std::puts(name.c_str());
+    for (const auto& [name, blocks] : tree_sums) std::puts(name.c_str());
     return 0;
   }
   const auto found = cases.find(wanted);
-  if (found == cases.end()) {
+  if (found == cases.end() && !tree_sums.contains(wanted)) {
     std::fprintf(stderr, "count_kernels --list | CASE\n");
     return 64;
   }
   try {
-    ingot::test::run(found->second());
+    if (found == cases.end()) {
+      ingot::test::run_tree_sum(tree_sums.at(wanted));
+    } else {
+      ingot::test::run(found->second());
+    }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", wanted.c_str(), error.what());
     return 70;
