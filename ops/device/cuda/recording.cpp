@@ -18,7 +18,10 @@ class Capture {
     check(cudaStreamBeginCapture(origin, cudaStreamCaptureModeRelaxed), "cudaStreamBeginCapture");
   }
   ~Capture() {
-    if (origin_ != nullptr) (void)cudaStreamEndCapture(origin_, &graph_);
+    if (origin_ != nullptr) {
+      (void)cudaStreamEndCapture(origin_, &graph_);
+      (void)cudaGetLastError();  // why it ends has been reported
+    }
     if (graph_ != nullptr) (void)cudaGraphDestroy(graph_);
   }
   Capture(const Capture&) = delete;
