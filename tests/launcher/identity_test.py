@@ -242,6 +242,15 @@ class Identity(unittest.TestCase):
             self.assertNotIn("fingerprint", out)
         self.expect_equal(run, *expected, run)
 
+    def test_the_transport_changes_nothing(self):
+        if MOST_RANKS < 4:
+            self.skipTest("few GPUs")
+        for transport in ("nccl", "mpi") if ON_GPUS else ("shm", "mpi"):
+            run = f"over-{transport}"
+            out = launch(4, run, batch(8), f"collectives.transport={transport}")
+            self.assertRegex(out, rf"ranks +4 \({transport}")
+            self.expect_equal(run, *self.reference(8), run)
+
     def test_recomputing_layers_changes_nothing(self):
         for ranks, shard, mode in ((1, "none", "attention"), (2, "parameters", "layer")):
             if ranks > MOST_RANKS:
@@ -267,6 +276,24 @@ class Identity(unittest.TestCase):
                 self.assertIn("the numerics fingerprint", out)
                 ends.append((numbers(run), state(run, STEPS)))
                 self.expect_equal(run, *ends[0], run)
+
+    @unittest.skipUnless(ON_GPUS, "products of the CPU have no algorithms to choose from")
+    def test_algorithms_come_from_the_tuning_file_and_from_no_clock(self):
+        launch(1, "measures", batch(4), "parallel.reduction=fast", "tuning=algorithms.yaml",
+               "train.steps=1")
+        with open("algorithms.yaml", encoding="utf-8") as file:
+            measured = file.read()
+        ends = []
+        for ranks in (1, min(2, MOST_RANKS)):
+            run = f"tuned-{ranks}"
+            out = launch(ranks, run, batch(4), "tuning=algorithms.yaml")
+            self.assertNotIn("measured", out)
+            ends.append((numbers(run), state(run, STEPS)))
+            self.expect_equal(run, *ends[0], run)
+        with open("algorithms.yaml", encoding="utf-8") as file:
+            self.assertEqual(file.read(), measured)
+        launch(1, "untuned", batch(4), "tuning=nothing.yaml", "train.steps=1")
+        self.assertFalse(os.path.exists("nothing.yaml"))
 
     def test_sharding_changes_no_bit_of_a_fast_sum_of_two(self):
         if MOST_RANKS < 2:
