@@ -168,8 +168,69 @@ ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* resu
   });
 }
 
+ncclResult_t ncclCommShrink(ncclComm_t comm, int* excluded, int excluded_count, ncclComm_t* result,
+                            ncclConfig_t* config, int flags) {
+  if (!is_communicator(comm)) return not_one();
+  bool blocking = comm->blocking;
+  if (result == nullptr) return refuse(comm, ncclInvalidArgument, "newcomm is null");
+  *result = nullptr;
+  if (const char* problem = read_config(config, blocking)) {
+    return refuse(comm, ncclInvalidArgument, problem);
+  }
+  if (flags != NCCL_SHRINK_DEFAULT && flags != NCCL_SHRINK_ABORT) {
+    return refuse(comm, ncclInvalidArgument, "shrinkFlags is unknown");
+  }
+  if (excluded_count < 1 || excluded_count >= comm->state->ranks || excluded == nullptr) {
+    return refuse(comm, ncclInvalidArgument, "ncclCommShrink excludes nobody, or everybody");
+  }
+  std::vector<int> out(excluded, excluded + excluded_count);
+  for (const int rank : out) {
+    if (rank < 0 || rank >= comm->state->ranks || rank == comm->state->rank) {
+      return refuse(comm, ncclInvalidArgument,
+                    "ncclCommShrink cannot exclude rank " + std::to_string(rank) +
+                        ": it is the caller, or not one of the communicator");
+    }
+  }
+  if (comm->state->mesh() == nullptr) {
+    return refuse(comm, ncclInvalidUsage, "ncclCommShrink before the communicator is ready");
+  }
+  if (flags == NCCL_SHRINK_DEFAULT && !comm->revoked && comm->state->result() != ncclSuccess) {
+    return refuse(comm, comm->state->result(),
+                  "the communicator has an error: shrink it with NCCL_SHRINK_ABORT");
+  }
+  const std::uint64_t attempt = comm->shrinks++;
+  return submit_start([=] {
+    if (flags == NCCL_SHRINK_ABORT) {
+      comm->state->mesh()->interrupt();
+      comm->state->wait_for_work();
+    }
+    SplitPlace place;
+    std::string why;
+    if (!agree_on_rest(*comm->state->mesh(), attempt, out, place, why)) {
+      return refuse(comm, ncclInternalError, "ncclCommShrink: " + why);
+    }
+    *result = make(place.rank, place.ranks, blocking, comm->device, comm->program_device).release();
+    return start(*result, place.id);
+  });
+}
+
+ncclResult_t ncclCommRevoke(ncclComm_t comm, int flags) {
+  if (!is_communicator(comm)) return not_one();
+  if (flags != NCCL_REVOKE_DEFAULT) {
+    return refuse(comm, ncclInvalidArgument, "revokeFlags is not NCCL_REVOKE_DEFAULT");
+  }
+  if (comm->state->mesh() == nullptr) {
+    return refuse(comm, ncclInvalidUsage, "ncclCommRevoke before the communicator is ready");
+  }
+  comm->state->mesh()->interrupt();
+  comm->state->wait_for_work();
+  comm->revoked = true;
+  return ncclSuccess;
+}
+
 ncclResult_t ncclCommFinalize(ncclComm_t comm) {
   if (!is_communicator(comm)) return not_one();
+  if (comm->revoked) return refuse(comm, ncclInvalidUsage, "the communicator was revoked");
   comm->state->leave();
   return ncclSuccess;
 }

@@ -1,7 +1,9 @@
 #include "nccl/arithmetic.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 namespace gpusim::nccl {
@@ -31,6 +33,41 @@ struct Bfloat16 {
   static Wide widen(Stored value) { return elements::bf16_to_float(value); }
   static Stored narrow(Wide value) { return elements::float_to_bf16(value); }
 };
+
+/// 8-bit floats with `Mantissa` bits of mantissa. What is too large becomes the largest number, as
+/// CUDA's conversions and NCCL do it.
+template <int Mantissa, int Bias, std::uint8_t Largest>
+struct Float8 {
+  using Stored = std::uint8_t;
+  using Wide = float;
+  static constexpr std::uint8_t kNan = 0x7f;
+  static Wide widen(Stored value) {
+    const int code = value & 0x7f;
+    const float sign = (value & 0x80) != 0 ? -1.0F : 1.0F;
+    if (code > Largest) {
+      const bool infinite = Mantissa == 2 && code == 0x7c;
+      return infinite ? sign * std::numeric_limits<float>::infinity()
+                      : std::numeric_limits<float>::quiet_NaN();
+    }
+    const int exponent = code >> Mantissa, fraction = code & ((1 << Mantissa) - 1);
+    if (exponent == 0) return sign * std::ldexp(static_cast<float>(fraction), 1 - Bias - Mantissa);
+    return sign *
+           std::ldexp(static_cast<float>(fraction + (1 << Mantissa)), exponent - Bias - Mantissa);
+  }
+  static Stored narrow(Wide value) {
+    const auto sign = static_cast<std::uint8_t>(std::signbit(value) ? 0x80 : 0);
+    if (std::isnan(value)) return sign | kNan;
+    const float magnitude = std::fabs(value);
+    if (magnitude >= widen(Largest)) return sign | Largest;
+    const int exponent = std::max(magnitude > 0 ? std::ilogb(magnitude) : 1 - Bias, 1 - Bias);
+    // Halves to even, in units of the last place; a carry into the exponent is right as it is.
+    const auto units = static_cast<int>(std::nearbyint(std::ldexp(magnitude, Mantissa - exponent)));
+    const int code = units + ((exponent + Bias - 1) << Mantissa);
+    return static_cast<std::uint8_t>(sign | std::min<int>(code, Largest));
+  }
+};
+using Float8e4m3 = Float8<3, 7, 0x7e>;
+using Float8e5m2 = Float8<2, 15, 0x7b>;
 
 /// Integers wrap around.
 template <typename T>
@@ -118,6 +155,10 @@ void with_type(ncclDataType_t type, Visit visit) {
       return visit(Half());
     case ncclBfloat16:
       return visit(Bfloat16());
+    case ncclFloat8e4m3:
+      return visit(Float8e4m3());
+    case ncclFloat8e5m2:
+      return visit(Float8e5m2());
     case ncclFloat32:
       return visit(Plain<float>());
     case ncclFloat64:
@@ -166,7 +207,7 @@ const char* name_of(ncclRedOp_t operation) {
 }
 
 bool can_reduce(ncclDataType_t type) {
-  return size_of(type) > 0 && type != ncclFloat8e4m3 && type != ncclFloat8e5m2;
+  return size_of(type) > 0;
 }
 
 void reduce(ncclDataType_t type, ncclRedOp_t operation, std::span<const std::byte* const> from,

@@ -71,7 +71,9 @@ struct ncclComm {
   std::thread initialisation;  ///< of a non-blocking one
 
   // Of the threads that make calls, one at a time.
-  std::uint64_t calls = 0;                            ///< so far, of all kinds
+  std::uint64_t calls = 0;    ///< so far, of all kinds
+  std::uint64_t shrinks = 0;  ///< calls of ncclCommShrink
+  bool revoked = false;
   std::uint64_t collectives = 0;                      ///< calls that all ranks make
   std::vector<std::uint64_t> sends;                   ///< so far, by peer
   std::vector<std::uint64_t> receives;                ///< so far, by peer

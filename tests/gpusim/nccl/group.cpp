@@ -59,6 +59,11 @@ ncclResult_t submit(ncclComm* communicator, const Call& call) {
   ncclResult_t result = ncclSuccess;
   if (!is_communicator(communicator)) {
     result = refuse(nullptr, ncclInvalidArgument, "not a communicator");
+  } else if (communicator->revoked || (communicator->state->mesh() != nullptr &&
+                                       communicator->state->mesh()->interrupted())) {
+    result =
+        refuse(communicator, ncclInvalidUsage,
+               std::string(name_of(call.kind)) + " on a communicator that was revoked or shrunk");
   } else if (communicator->state->result() == ncclInProgress) {
     result = refuse(communicator, ncclInvalidUsage,
                     std::string(name_of(call.kind)) + " before the communicator is ready");

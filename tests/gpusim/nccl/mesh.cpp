@@ -82,11 +82,26 @@ bool Mesh::send(int peer, const MessageKey& key, const Description& description,
 }
 
 std::optional<Message> Mesh::receive(int peer, const MessageKey& key) {
+  return wait_for(peer, key, false);
+}
+
+std::optional<Message> Mesh::receive_anyway(int peer, const MessageKey& key) {
+  return wait_for(peer, key, true);
+}
+
+void Mesh::interrupt() {
+  const std::lock_guard lock(mutex_);
+  interrupted_.store(true, std::memory_order_release);
+  arrived_.notify_all();
+}
+
+std::optional<Message> Mesh::wait_for(int peer, const MessageKey& key, bool anyway) {
   std::unique_lock lock(mutex_);
   const std::pair place(peer, key);
-  arrived_.wait(lock, [&] { return stopped() || inbox_.contains(place); });
+  const auto ends = [&] { return stopped() || (interrupted() && !anyway); };
+  arrived_.wait(lock, [&] { return ends() || inbox_.contains(place); });
   const auto found = inbox_.find(place);
-  if (stopped() || found == inbox_.end()) return std::nullopt;
+  if (ends() || found == inbox_.end()) return std::nullopt;
   Message message = std::move(found->second);
   inbox_.erase(found);
   return message;
@@ -101,7 +116,7 @@ void Mesh::stop() {
 
 void Mesh::wait_until_stopped() {
   std::unique_lock lock(mutex_);
-  arrived_.wait(lock, [&] { return stopped(); });
+  arrived_.wait(lock, [&] { return stopped() || interrupted(); });
 }
 
 void Mesh::say_goodbye() {

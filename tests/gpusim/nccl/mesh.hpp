@@ -62,10 +62,15 @@ class Mesh {
   /// Waits for a message; nothing where the mesh was stopped. A lost peer is waited for for ever,
   /// as a GPU would.
   std::optional<Message> receive(int peer, const MessageKey& key);
+  /// Ends the waits for `receive`, now and later, but keeps the connections: what is agreed on
+  /// afterwards comes by receive_anyway.
+  void interrupt();
+  std::optional<Message> receive_anyway(int peer, const MessageKey& key);
   /// Ends all waits, now and later.
   void stop();
   bool stopped() const { return stop_.load(std::memory_order_acquire); }
-  /// Blocks until the mesh is stopped.
+  bool interrupted() const { return interrupted_.load(std::memory_order_acquire); }
+  /// Blocks until the mesh is stopped or interrupted.
   void wait_until_stopped();
   /// Tells the peers that this rank leaves in good order.
   void say_goodbye();
@@ -83,12 +88,14 @@ class Mesh {
     std::thread receiver;
   };
   void receive_from(int peer);
+  std::optional<Message> wait_for(int peer, const MessageKey& key, bool anyway);
 
   int rank_;
   std::vector<Link> links_;
   std::vector<Peer> peers_;
   std::function<void(int)> lost_;
   std::atomic<bool> stop_{false};
+  std::atomic<bool> interrupted_{false};
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::map<std::pair<int, MessageKey>, Message> inbox_;  ///< guarded by mutex_

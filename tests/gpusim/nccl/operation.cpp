@@ -7,6 +7,7 @@
 #include "check/peer_order.hpp"
 #include "cudart/internal.hpp"
 #include "cudart/regions.hpp"
+#include "machine/machine.hpp"
 #include "nccl/perform.hpp"
 
 namespace gpusim::nccl {
@@ -133,8 +134,11 @@ std::string problem_with(const Call& call, const ncclComm& communicator) {
   if (reduces(call.kind)) {
     const int operation = call.reduction.operation;
     if (operation < 0 || operation >= ncclNumOps) return "an unknown reduction";
-    if (!can_reduce(call.type)) {
-      return std::string("reductions of ") + name_of(call.type) + " are not simulated";
+    const bool narrow = call.type == ncclFloat8e4m3 || call.type == ncclFloat8e5m2;
+    const auto device = static_cast<std::size_t>(communicator.device);
+    if (narrow && machine().devices[device].architecture < 90) {
+      return std::string("reductions of ") + name_of(call.type) +
+             " need a device of sm_90 or later";
     }
   }
   if (has_root(call.kind) && (call.root < 0 || call.root >= state.ranks)) {

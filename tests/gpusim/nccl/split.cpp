@@ -11,6 +11,7 @@ namespace gpusim::nccl {
 namespace {
 
 constexpr std::int32_t kSplit = 100;  ///< in Description::kind, beside the kinds of calls
+constexpr std::int32_t kShrink = 101;
 
 struct Wish {
   int color = 0;
@@ -54,6 +55,38 @@ bool agree_on_split(Mesh& mesh, std::uint64_t number, int color, int key, SplitP
   const std::optional<Message> id = mesh.receive(std::get<1>(members.front()), message_key(1));
   if (!id) return false;
   std::memcpy(&place.id, id->data.data(), std::min(id->data.size(), sizeof place.id));
+  return true;
+}
+
+bool agree_on_rest(Mesh& mesh, std::uint64_t attempt, const std::vector<int>& excluded,
+                   SplitPlace& place, std::string& why) {
+  std::vector<int> left;
+  Description description{.kind = kShrink};
+  for (int rank = 0; rank < mesh.size(); ++rank) {
+    const bool out = std::ranges::find(excluded, rank) != excluded.end();
+    description.count = description.count * 3 + (out ? 2 : 1);
+    if (!out) left.push_back(rank);
+  }
+  place.ranks = static_cast<int>(left.size());
+  place.rank = static_cast<int>(std::ranges::find(left, mesh.rank()) - left.begin());
+  // Not a number that collectives have: ranks may have stopped at different ones.
+  const MessageKey key{~std::uint64_t{0}, attempt, 0};
+  if (place.rank == 0) {
+    if (!make_unique_id(place.id, why)) return false;
+    for (const int peer : left) {
+      if (!mesh.send(peer, key, description, &place.id, sizeof place.id)) {
+        why = "cannot reach rank " + std::to_string(peer);
+        return false;
+      }
+    }
+  }
+  const std::optional<Message> id = mesh.receive_anyway(left.front(), key);
+  if (!id || id->data.size() != sizeof place.id) return false;
+  if (id->description != description) {
+    why = "ranks exclude different ones";
+    return false;
+  }
+  std::memcpy(&place.id, id->data.data(), sizeof place.id);
   return true;
 }
 

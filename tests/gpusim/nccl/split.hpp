@@ -16,4 +16,9 @@ struct SplitPlace {
 bool agree_on_split(Mesh& mesh, std::uint64_t number, int color, int key, SplitPlace& place,
                     std::string& why);
 
+/// The ranks that are left, those that `excluded` names aside, agree on a smaller communicator;
+/// only they call this. `attempt` counts such calls.
+bool agree_on_rest(Mesh& mesh, std::uint64_t attempt, const std::vector<int>& excluded,
+                   SplitPlace& place, std::string& why);
+
 }  // namespace gpusim::nccl

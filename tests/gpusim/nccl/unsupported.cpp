@@ -8,11 +8,9 @@
 #define X(name)                                                                        \
   extern "C" ncclResult_t name##_unsupported() __asm__(#name);                         \
   extern "C" ncclResult_t name##_unsupported() {                                       \
-    std::fprintf(stderr, "gpusim: " #name " is not simulated\n");                      \
+    std::fprintf(stderr, "gpusim: note: " #name " is not simulated\n");                \
     return gpusim::nccl::refuse(nullptr, ncclInvalidUsage, #name " is not simulated"); \
   }
-X(ncclCommRevoke)
-X(ncclCommShrink)
 X(ncclCommWindowRegister)
 X(ncclCommWindowDeregister)
 X(ncclDevCommCreate)

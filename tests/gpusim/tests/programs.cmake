@@ -150,3 +150,15 @@ foreach(source ${sources})
   endforeach()
 endforeach()
 add_custom_target(cuda_programs ALL DEPENDS ${programs})
+
+# NCCL between network namespaces, which take the place of hosts: needs root, else skipped.
+if(TARGET gpusim_nccl)
+  gpusim_cuda_program(nccl_nodes ${CMAKE_CURRENT_SOURCE_DIR}/nodes/nccl_nodes.cu)
+  add_custom_target(cuda_node_programs ALL DEPENDS ${program})
+  foreach(scenario sums slow cut report)
+    set(test nodes.nccl.${scenario})
+    gpusim_run(${test} ${CMAKE_CURRENT_SOURCE_DIR}/nodes/nccl_nodes.cu 90 nodes
+      ${CMAKE_CURRENT_SOURCE_DIR}/nodes/run.sh ${program} ${scenario})
+    set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77)
+  endforeach()
+endif()
