@@ -46,7 +46,7 @@ ParameterStore::ParameterStore(StoreLayout layout, DType compute_type, Memory& m
                              static_cast<std::int64_t>(std::span(values).size_bytes()));
   };
   fill(store::kFactors, chunk_factors(layout_, *optimizer, parallel));
-  if (memory_.has(store::kOrder)) fill(store::kOrder, norm_order(layout_));
+  if (memory_.has(store::kOrder)) fill(store::kOrder, norm_order(layout_, parallel_));
 }
 
 /// Elements [first, first + weights.size()) of parameter p; `first` is a multiple of 4.

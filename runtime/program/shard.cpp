@@ -5,6 +5,7 @@
 
 #include "runtime/program/gathers.hpp"
 #include "runtime/program/plan_memory.hpp"
+#include "runtime/program/update.hpp"
 
 namespace ingot {
 
@@ -39,22 +40,29 @@ class Placer {
   Draft run() {
     std::size_t placed = 0;
     std::size_t use = 0;
-    for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
-      for (; use < gathers_.uses.size() && gathers_.uses[use].gate == static_cast<int>(n); ++use) {
-        gather(use);
-      }
-      add_node(n);
+    const auto place_after = [&](std::size_t n) {
       for (; placed < options_.collectives.size() && options_.collectives[placed].after_node == n;
            ++placed) {
         Instruction collective = options_.collectives[placed].collective;
         collective.stream = kCommunicationStream;
         add(std::move(collective));
       }
+    };
+    place_after(PlacedCollective::kAtTheStart);
+    for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+      for (; use < gathers_.uses.size() && gathers_.uses[use].gate == static_cast<int>(n); ++use) {
+        gather(use);
+      }
+      add_node(n);
+      place_after(n);
       for (std::size_t b = 0; b < complete_.size(); ++b) {
         if (complete_[b] == static_cast<int>(n)) finish_gradients(b);
       }
     }
     ensure(placed == options_.collectives.size(), "collectives in the order of nodes");
+    if (options_.gradients.sums_squares) {
+      for (std::size_t b = 0; b < complete_.size(); ++b) sum_squares(b);
+    }
     return std::move(draft_);
   }
 
@@ -323,6 +331,17 @@ class Placer {
       }
       end = next_end;
     }
+  }
+
+  /// Behind backward on the stream of computation, which so waits for one bucket after the other
+  /// and is busy while the rest is being reduced.
+  void sum_squares(std::size_t b) {
+    const SquareSumsPlace place = square_sums_of(layout_, parallel_, b);
+    const Operand gradient = {Space::kGradients, place.gradient, "", f32(place.chunks * kChunk)};
+    const Operand sums = {Space::kBuffer, place.partials * size_of(DType::kF64), store::kPartials,
+                          flat(DType::kF64, place.chunks)};
+    add_op("square_sums", {gradient}, sums, {{"chunk", kChunk}},
+           fmt::format("norm of bucket {}", b), kComputeStream, b);
   }
 
   Operand stored(int slot, const Bucket& run) const {

@@ -9,6 +9,9 @@
 //               next one is written
 //   parameters  and a bucket's weights are gathered into the arena before each run of ops that
 //               reads them, one run ahead, so that at most two gathered buckets are alive
+//
+// Where ranks reduce, the last micro batch also takes the partial sums of the gradient's norm, from
+// each bucket when its reduction is done: only that of the last bucket is behind all reductions.
 #pragma once
 
 #include <string>
@@ -24,12 +27,14 @@ struct GradientStep {
   /// The sums are added to the rank's block (of modes that reduce each micro batch) instead of
   /// overwriting it.
   bool adds = false;
-  int slot = 0;             ///< the partial gradient that is written
-  std::vector<int> merges;  ///< then slot m becomes slot m + slot m+1, for each in order
+  int slot = 0;               ///< the partial gradient that is written
+  std::vector<int> merges;    ///< then slot m becomes slot m + slot m+1, for each in order
+  bool sums_squares = false;  ///< of the finished gradients, into store::kPartials
 };
 
 /// An exchange that the graph's builder places itself.
 struct PlacedCollective {
+  static constexpr std::size_t kAtTheStart = ~std::size_t{0};  ///< in front of all nodes
   std::size_t after_node = 0;
   Instruction collective;
 };

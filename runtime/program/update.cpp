@@ -1,5 +1,7 @@
 #include "runtime/program/update.hpp"
 
+#include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "ops/step_scalars.hpp"
@@ -12,6 +14,28 @@ std::vector<std::string> optimizer_state(const OptimizerConfig& config) {
   if (config.ema > 0) names.emplace_back(store::kAverage);
   return names;
 }
+
+namespace {
+
+/// The chunks that hold anything of a tensor, ascending: others pad buckets for the ranks.
+std::vector<std::int64_t> used_chunks(const StoreLayout& layout) {
+  std::vector<std::int64_t> chunks;
+  for (std::size_t p = 0; p < layout.parameters.size(); ++p) {
+    const std::int64_t first = layout.offsets[p] / kChunk;
+    const std::int64_t count = (layout.parameters[p].shape.count() + kChunk - 1) / kChunk;
+    for (std::int64_t chunk = first; chunk < first + count; ++chunk) chunks.push_back(chunk);
+  }
+  std::ranges::sort(chunks);
+  return chunks;
+}
+
+/// Whether partial sums of the norm are added in an order of their own.
+bool has_norm_order(const StoreLayout& layout, const ParallelPlan& parallel) {
+  return parallel.shard != ShardMode::kNone ||
+         static_cast<std::int64_t>(used_chunks(layout).size()) * kChunk < layout.elements;
+}
+
+}  // namespace
 
 std::vector<StoreBuffer> store_buffers(const StoreLayout& layout, const ParallelPlan& parallel,
                                        DType compute, const OptimizerConfig* optimizer) {
@@ -36,9 +60,9 @@ std::vector<StoreBuffer> store_buffers(const StoreLayout& layout, const Parallel
     flat(name.c_str(), DType::kF32, part);
   }
   buffers.push_back({store::kFactors, {DType::kF32, Shape{part / kChunk, 2}}, ""});
-  if (parallel.shard != ShardMode::kNone) {
-    flat(store::kPartials, DType::kF64, whole / kChunk);
-    flat(store::kOrder, DType::kI32, whole / kChunk);
+  if (parallel.ranks > 1) flat(store::kPartials, DType::kF64, whole / kChunk);
+  if (has_norm_order(layout, parallel)) {
+    flat(store::kOrder, DType::kI32, static_cast<std::int64_t>(used_chunks(layout).size()));
   }
   return buffers;
 }
@@ -86,19 +110,38 @@ std::vector<float> chunk_factors(const StoreLayout& layout, const OptimizerConfi
   return factors;
 }
 
-std::vector<std::int32_t> norm_order(const StoreLayout& layout) {
-  std::vector<std::int32_t> order(static_cast<std::size_t>(layout.elements / kChunk));
-  const std::int64_t of_rank = layout.elements / kChunk / layout.shards;
-  for (int rank = 0; rank < layout.shards; ++rank) {
-    for (std::size_t b = 0; b < layout.buckets.size(); ++b) {
-      const ShardRange range = layout.shard_of(b, rank);
-      for (std::int64_t chunk = 0; chunk < range.count / kChunk; ++chunk) {
-        order[static_cast<std::size_t>(range.flat / kChunk + chunk)] =
-            static_cast<std::int32_t>(rank * of_rank + range.local / kChunk + chunk);
+std::vector<std::int32_t> norm_order(const StoreLayout& layout, const ParallelPlan& parallel) {
+  std::vector<std::int64_t> place(static_cast<std::size_t>(layout.elements / kChunk));
+  std::iota(place.begin(), place.end(), 0);
+  if (parallel.shard != ShardMode::kNone) {
+    const std::int64_t of_rank = layout.elements / kChunk / layout.shards;
+    for (int rank = 0; rank < layout.shards; ++rank) {
+      for (std::size_t b = 0; b < layout.buckets.size(); ++b) {
+        const ShardRange range = layout.shard_of(b, rank);
+        for (std::int64_t chunk = 0; chunk < range.count / kChunk; ++chunk) {
+          place[static_cast<std::size_t>(range.flat / kChunk + chunk)] =
+              rank * of_rank + range.local / kChunk + chunk;
+        }
       }
     }
   }
+  std::vector<std::int32_t> order;
+  for (const std::int64_t chunk : used_chunks(layout)) {
+    order.push_back(static_cast<std::int32_t>(place[static_cast<std::size_t>(chunk)]));
+  }
   return order;
+}
+
+SquareSumsPlace square_sums_of(const StoreLayout& layout, const ParallelPlan& parallel,
+                               std::size_t bucket) {
+  if (parallel.shard == ShardMode::kNone) {
+    const Bucket& whole = layout.buckets.at(bucket);
+    return {whole.offset, whole.offset / kChunk, whole.count / kChunk};
+  }
+  const ShardRange range = layout.shard_of(bucket, parallel.shard_rank());
+  const std::int64_t first = parallel.shard_rank() * (layout.elements / kChunk / layout.shards);
+  return {parallel.reduces_each_micro() ? range.local : range.flat, first + range.local / kChunk,
+          range.count / kChunk};
 }
 
 namespace {
@@ -147,24 +190,21 @@ class UpdateBuilder {
   }
 
   void norm() {
-    if (!sharded()) {
-      const ValueId partials = square_sums({0, 0, layout_.elements});
-      graph().add("finish_norm", {partials, scalars_}, {}, "clip");
+    if (parallel_.ranks == 1) {
+      finish_norm(graph()
+                      .add("square_sums", {gradient({0, 0, layout_.elements})}, {{"chunk", kChunk}},
+                           "gradient norm")
+                      .front());
       return;
     }
     const std::int64_t chunks = layout_.elements / kChunk;
+    if (sharded()) gather_partials(chunks);
+    finish_norm(part(store::kPartials, DType::kF64, 0, chunks));
+  }
+
+  void gather_partials(std::int64_t chunks) {
     const std::int64_t own = chunks / layout_.shards;
     const std::int64_t first = parallel_.shard_rank() * own;
-    const auto sum = [&](const ShardRange& range) {
-      square_sums(range);
-      graph().nodes.back().outputs.front() =
-          part(store::kPartials, DType::kF64, first + range.local / kChunk, range.count / kChunk);
-    };
-    if (parallel_.reduces_each_micro()) {
-      sum({0, 0, own * kChunk});
-    } else {
-      for (const ShardRange& range : state_ranges(layout_, parallel_)) sum(range);
-    }
     Instruction gather;
     gather.kind = InstructionKind::kAllGather;
     gather.label = "partial sums of the norm";
@@ -173,16 +213,16 @@ class UpdateBuilder {
     const std::int64_t bytes = size_of(DType::kF64);
     gather.inputs = {{Space::kBuffer, first * bytes, store::kPartials, {DType::kF64, Shape{own}}}};
     gather.outputs = {{Space::kBuffer, 0, store::kPartials, {DType::kF64, Shape{chunks}}}};
-    place_after_last_node(std::move(gather));
-    const ValueId partials = part(store::kPartials, DType::kF64, 0, chunks);
-    const ValueId order = part(store::kOrder, DType::kI32, 0, chunks);
-    graph().add("finish_norm", {partials, scalars_, order}, {}, "clip");
+    result_.collectives.push_back({PlacedCollective::kAtTheStart, std::move(gather)});
   }
 
-  ValueId square_sums(const ShardRange& range) {
-    return graph()
-        .add("square_sums", {gradient(range)}, {{"chunk", kChunk}}, "gradient norm")
-        .front();
+  void finish_norm(ValueId partials) {
+    std::vector<ValueId> inputs = {partials, scalars_};
+    if (has_norm_order(layout_, parallel_)) {
+      const auto chunks = static_cast<std::int64_t>(used_chunks(layout_).size());
+      inputs.push_back(part(store::kOrder, DType::kI32, 0, chunks));
+    }
+    graph().add("finish_norm", inputs, {}, "clip");
   }
 
   void update(const ShardRange& range, std::size_t bucket) {

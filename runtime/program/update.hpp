@@ -23,9 +23,10 @@ inline constexpr const char* kMoment1 = "moment 1";     ///< f32: adamw m, lion 
 inline constexpr const char* kMoment2 = "moment 2";     ///< f32: adamw v
 inline constexpr const char* kAverage = "average";      ///< f32: EMA of the weights
 inline constexpr const char* kFactors = "chunk factors";  ///< f32 [chunks, 2]
-// Sharded only:
-inline constexpr const char* kPartials = "norm partials";  ///< f64 [chunks], rank by rank
-inline constexpr const char* kOrder = "norm order";        ///< i32 [chunks]: place in kPartials
+/// Sharded only: f64 [chunks], rank by rank.
+inline constexpr const char* kPartials = "norm partials";
+/// Sharded, or where chunks pad the store: i32 [chunks that do not], places of partial sums.
+inline constexpr const char* kOrder = "norm order";
 }  // namespace store
 
 /// The f32 state that the optimizer keeps beside master weights: names of flat buffers.
@@ -60,18 +61,29 @@ std::vector<ShardRange> state_ranges(const StoreLayout& layout, const ParallelPl
 /// Per chunk of the rank's part of the store: learning-rate factor and weight decay, [chunks, 2].
 std::vector<float> chunk_factors(const StoreLayout& layout, const OptimizerConfig& config,
                                  const ParallelPlan& parallel = {});
-/// Per chunk of the store: its place among the partial sums that the shard group gathered.
-std::vector<std::int32_t> norm_order(const StoreLayout& layout);
+/// The places of the chunks' partial sums, where the shard group gathered them or the rank has all,
+/// in the order of the store and without the chunks that only pad it: the same additions whatever
+/// the number of ranks.
+std::vector<std::int32_t> norm_order(const StoreLayout& layout, const ParallelPlan& parallel);
+
+/// Where a rank finds what it sums of a bucket for the norm, and where the sums belong.
+struct SquareSumsPlace {
+  std::int64_t gradient = 0;  ///< element of store::kGradients
+  std::int64_t partials = 0;  ///< element of store::kPartials
+  std::int64_t chunks = 0;
+};
+SquareSumsPlace square_sums_of(const StoreLayout& layout, const ParallelPlan& parallel,
+                               std::size_t bucket);
 
 struct UpdateGraph {
   Graph graph;
   std::vector<PlacedCollective> collectives;
 };
 
-/// square_sums -> finish_norm -> optimizer -> ema. Writes the norm, the clip factor and the skip
-/// flag into the step scalars; in bf16 also the weights that compute reads. Sharded, ranks gather
-/// the partial sums of the norm, and the weights of each bucket that they keep whole, as soon as
-/// the rank's part of it is updated.
+/// square_sums -> finish_norm -> optimizer -> ema; several ranks have the square_sums in their last
+/// micro batch. Writes the norm, the clip factor and the skip flag into the step scalars; in bf16
+/// also the weights that compute reads. Sharded, ranks gather the partial sums of the norm, and the
+/// weights of each bucket that they keep whole, as soon as the rank's part of it is updated.
 UpdateGraph build_update(const Registry& registry, const StoreLayout& layout,
                          const OptimizerConfig& config, DType compute,
                          const ParallelPlan& parallel = {});

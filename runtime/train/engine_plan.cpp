@@ -112,6 +112,7 @@ PlacementOptions micro_options(const MicroVariant& variant, const ParallelPlan& 
   options.gradients.adds = parallel.micro_batches > 1;
   options.gradients.slot = variant.local.slot;
   options.gradients.merges = variant.local.merges;
+  options.gradients.sums_squares = parallel.ranks > 1 && variant.last;
   if (!variant.last || parallel.ranks == 1) return options;
   const std::size_t node =
       last_node_of(graph, parallel.ordered ? "record_loss" : "accumulate_loss");

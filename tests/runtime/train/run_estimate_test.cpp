@@ -75,7 +75,9 @@ TEST_F(Plans, AreMadeForRanksThatDoNotExist) {
   const RunEstimate one = estimate(wanted);
   EXPECT_TRUE(one.traffic.empty());
   const RunEstimate many = estimate(wanted, {512, 0, 8});
-  EXPECT_EQ(many.buffers, one.buffers) << "unsharded";
+  MemoryTable buffers = many.buffers;
+  std::erase_if(buffers, [](const auto& row) { return row.first == store::kPartials; });
+  EXPECT_EQ(buffers, one.buffers) << "unsharded, but for the partial sums of the norm";
   ASSERT_FALSE(many.traffic.empty());
   EXPECT_THAT(many.traffic, Each(AllOf(Field(&Traffic::ranks, 512), Field(&Traffic::per_step, 1),
                                        Field(&Traffic::program, "micro_last"),
