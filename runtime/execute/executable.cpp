@@ -224,6 +224,11 @@ std::vector<TimedInstruction> Executable::run_timed() {
   return times;
 }
 
+std::optional<RecordedWork> Executable::recorded_work() const {
+  const auto* counted = dynamic_cast<const CountedRecording*>(recording_.get());
+  return counted != nullptr ? std::optional(counted->work()) : std::nullopt;
+}
+
 double Executable::exposed_communication_seconds() const {
   double seconds = 0;
   for (std::size_t wait = 0; wait + 1 < wait_marks_.size(); wait += 2) {

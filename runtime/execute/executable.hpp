@@ -4,10 +4,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "collectives/algorithms/ordered.hpp"
 #include "collectives/communicator.hpp"
+#include "ops/device/recorded_work.hpp"
 #include "runtime/execute/memory.hpp"
 #include "runtime/program/schedule.hpp"
 
@@ -63,6 +65,8 @@ class Executable {
   std::vector<TimedInstruction> run_timed();
   /// Seconds that computation waited for communication in the last finished run.
   double exposed_communication_seconds() const;
+  /// What a run starts, where the program is recorded by a device that tells; otherwise nothing.
+  std::optional<RecordedWork> recorded_work() const;
   const Program& program() const { return prepared_.program; }
 
  private:

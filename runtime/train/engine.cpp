@@ -240,6 +240,16 @@ double Engine::exposed_communication_seconds() const {
   return seconds;
 }
 
+std::optional<RecordedWork> Engine::recorded_work_per_step() const {
+  std::optional<RecordedWork> sum = update_->recorded_work();
+  for (const std::size_t micro : micro_of_batch_) {
+    const auto work = micros_[micro].recorded_work();
+    if (!sum || !work) return {};
+    *sum += *work;
+  }
+  return sum;
+}
+
 double Engine::matrix_flops_per_step() const {
   return static_cast<double>(micro_batches_) * last_micro().program().cost().matrix_flops;
 }

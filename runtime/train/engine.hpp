@@ -69,6 +69,9 @@ class Engine {
   /// Seconds that computation waited for communication in the last step; micro batches that run the
   /// same program count as its last run.
   double exposed_communication_seconds() const;
+  /// What the recorded programs of a step start, each as often as it runs; nothing where programs
+  /// are not recorded.
+  std::optional<RecordedWork> recorded_work_per_step() const;
   /// Matrix FLOPs that one step of this rank executes.
   double matrix_flops_per_step() const;
   const Memory& memory() const { return memory_; }

@@ -70,6 +70,13 @@ void Progress::show_start(const Engine& engine, const RunData& data,
   }
   table.add(
       {"matrix work", fmt::format("{} FLOP per step and rank", approximate_count(matrix_flops_))});
+  if (const auto work = engine.recorded_work_per_step()) {
+    table.add({"graphs per step",
+               fmt::format("{} nodes: {} kernels, {} copies, {} fills, {} host calls",
+                           with_separators(work->nodes), with_separators(work->kernels),
+                           with_separators(work->copies), with_separators(work->fills),
+                           with_separators(work->host_functions))});
+  }
   console_->print(table.render());
 }
 

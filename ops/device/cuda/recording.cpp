@@ -3,6 +3,7 @@
 #include <nvtx3/nvToolsExt.h>
 
 #include <utility>
+#include <vector>
 
 #include "ops/device/cuda/check.hpp"
 #include "ops/device/cuda/cuda_device.hpp"
@@ -37,6 +38,24 @@ class Capture {
   cudaGraph_t graph_ = nullptr;
 };
 
+RecordedWork count_nodes(cudaGraph_t graph) {
+  std::size_t count = 0;
+  check(cudaGraphGetNodes(graph, nullptr, &count), "cudaGraphGetNodes");
+  std::vector<cudaGraphNode_t> nodes(count);
+  check(cudaGraphGetNodes(graph, nodes.data(), &count), "cudaGraphGetNodes");
+  RecordedWork work;
+  work.nodes = static_cast<std::int64_t>(count);
+  for (cudaGraphNode_t node : nodes) {
+    cudaGraphNodeType type{};
+    check(cudaGraphNodeGetType(node, &type), "cudaGraphNodeGetType");
+    work.kernels += type == cudaGraphNodeTypeKernel ? 1 : 0;
+    work.copies += type == cudaGraphNodeTypeMemcpy ? 1 : 0;
+    work.fills += type == cudaGraphNodeTypeMemset ? 1 : 0;
+    work.host_functions += type == cudaGraphNodeTypeHost ? 1 : 0;
+  }
+  return work;
+}
+
 }  // namespace
 
 GraphRecording::GraphRecording(cudaStream_t origin, std::string name,
@@ -44,7 +63,9 @@ GraphRecording::GraphRecording(cudaStream_t origin, std::string name,
     : name_(std::move(name)) {
   Capture capture(origin);
   enqueue();
-  check(cudaGraphInstantiate(&graph_, capture.end(), 0), "cudaGraphInstantiate", name_);
+  cudaGraph_t graph = capture.end();
+  work_ = count_nodes(graph);
+  check(cudaGraphInstantiate(&graph_, graph, 0), "cudaGraphInstantiate", name_);
 }
 
 GraphRecording::~GraphRecording() {

@@ -7,11 +7,11 @@
 #include <functional>
 #include <string>
 
-#include "ops/device/device.hpp"
+#include "ops/device/recorded_work.hpp"
 
 namespace ingot::cuda {
 
-class GraphRecording final : public Recording {
+class GraphRecording final : public CountedRecording {
  public:
   /// Captures what `enqueue` does on `origin` and on the streams that fork from and join it. An
   /// exception of `enqueue` ends the capture and is passed on.
@@ -21,9 +21,11 @@ class GraphRecording final : public Recording {
   GraphRecording& operator=(const GraphRecording&) = delete;
 
   void replay(Stream& stream) override;
+  RecordedWork work() const override { return work_; }
 
  private:
   std::string name_;
+  RecordedWork work_;
   cudaGraphExec_t graph_ = nullptr;
 };
 
