@@ -54,7 +54,10 @@ bool FaultInjector::on_collective(CollectiveCall& call) {
   ++collectives_;
   const std::int64_t when =
       std::max<std::int64_t>(config_.collective, of_collectives(config_) ? 1 : 0);
-  if (step_ != config_.step || collectives_ != when) return true;
+  // Calls of GPUs are recorded before the first step and are then made in every step.
+  const bool recorded = of_collectives(config_) && communicator_->transport() == "nccl";
+  const std::int64_t step = recorded ? 0 : config_.step;
+  if (step_ != step || collectives_ != when) return true;
   if (config_.kind == "skip_collective") return false;
   if (config_.kind == "wrong_size") {
     call.count = std::max<std::int64_t>(0, call.count - 1);

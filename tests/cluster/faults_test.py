@@ -4,7 +4,8 @@ exit code, flight records, no process left, and the checkpoint from before as go
 
     faults_test.py INGOT MPIRUN TRANSPORT [TEST...]
 
-Under with_nodes.sh the last rank is on another node.
+Under with_nodes.sh the last rank is on another node. With TRANSPORT nccl ranks compute on GPUs
+(run it by tests/on_gpu.sh), and NCCL of gpusim is made to fail as well.
 """
 
 import os
@@ -19,9 +20,12 @@ import ranks as jobs
 
 INGOT, MPIRUN, TRANSPORT = sys.argv[1:4]
 TIMEOUT, PREEMPTED, INTERNAL = 75, 77, 70
+ON_GPUS = TRANSPORT == "nccl"
 
 
-class Faults(unittest.TestCase):
+class FaultyJobs(unittest.TestCase):
+    """A folder with a job to go on with, and ways to start it."""
+
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
@@ -36,12 +40,13 @@ class Faults(unittest.TestCase):
         os.chdir("/")
         cls.folder.cleanup()
 
-    def start(self, ranks, *overrides):
+    def start(self, ranks, *overrides, **environment):
         self.run_name = self.id().rpartition(".")[2]
         if not jobs.checkpoints(self.run_name):
             shutil.copytree("runs/begun/checkpoints", f"runs/{self.run_name}/checkpoints")
         job = jobs.Job(INGOT, MPIRUN, ranks, f"run.name={self.run_name}",
-                       f"collectives.transport={TRANSPORT}", *overrides)
+                       f"collectives.transport={TRANSPORT}",
+                       *(["device=cuda"] if ON_GPUS else []), *overrides, **environment)
         self.addCleanup(lambda: job.process.poll() is None and job.kill())
         return job
 
@@ -64,6 +69,8 @@ class Faults(unittest.TestCase):
             self.assertEqual(record["step"], 6)
             self.assertEqual(record["pid"], job.pids[rank])
 
+
+class Faults(FaultyJobs):
     def check_resumes(self):
         job = self.start(2, "train.steps=6")
         self.assertEqual(job.wait(), 0, job.output)
@@ -76,6 +83,7 @@ class Faults(unittest.TestCase):
                          % job.pids[1])
         self.check_resumes()
 
+    @unittest.skipIf(ON_GPUS, "a GPU comes to its collectives by itself")
     def test_killed_before_a_collective(self):
         job = self.with_fault(2, "kill", "fault.collective=2")
         self.check_end(job, 137, [0])
@@ -93,7 +101,9 @@ class Faults(unittest.TestCase):
     def test_hanging(self):
         job = self.with_fault(2, "hang")
         self.check_end(job, TIMEOUT, [0, 1])
-        self.assertRegex(job.output, r"rank 1 \(\S+, pid \d+\) has not called it: it is in step 6 "
+        where = "has enqueued it, but its stream has not come to it" if ON_GPUS else (
+            "has not called it")
+        self.assertRegex(job.output, r"rank 1 \(\S+, pid \d+\) " + where + r": (it is )?in step 6 "
                          r"\(training\); the last it completed is \d+, ")
         started = [call for group in jobs.flight(self.run_name, 0)["communicators"]
                    for call in group["calls"] if call["state"] == "started"]
@@ -110,6 +120,7 @@ class Faults(unittest.TestCase):
         self.assertEqual(job.processes_left(), [], job.output)
         self.assertRegex(job.output, "lost rank 1")
 
+    @unittest.skipIf(ON_GPUS, "of a recording: see NcclFaults")
     def test_skipping_a_collective(self):
         job = self.with_fault(3, "skip_collective", "fault.collective=2")
         self.assertEqual(job.wait(), TIMEOUT, job.output)
@@ -118,6 +129,7 @@ class Faults(unittest.TestCase):
         self.assertRegex(job.output, r"do not call the same: as number \d+, rank 1 \(\S+\) calls "
                          r".*; ranks 0, 2 call ")
 
+    @unittest.skipIf(ON_GPUS, "of a recording: see NcclFaults")
     def test_calling_another_size(self):
         job = self.with_fault(3, "wrong_size", "fault.collective=2")
         self.assertEqual(job.wait(), TIMEOUT, job.output)
@@ -126,6 +138,7 @@ class Faults(unittest.TestCase):
         self.assertRegex(job.output, r"do not call the same: as number \d+, rank 1 \(\S+\) calls "
                          r"all_reduce of \d+ f32 .*; ranks 0, 2 call all_reduce of ")
 
+    @unittest.skipIf(ON_GPUS, "of a recording: see NcclFaults")
     def test_differing_where_calls_are_compared(self):
         for kind in ("skip_collective", "wrong_size"):
             with self.subTest(kind):
@@ -157,6 +170,45 @@ class Faults(unittest.TestCase):
         job.wait()
         self.assertEqual(len(job.pids), 2)
         self.assertEqual(job.processes_left(), [])
+
+
+@unittest.skipUnless(ON_GPUS, "for GPUs")
+class NcclFaults(FaultyJobs):
+    """What goes wrong in recorded calls, and inside of NCCL."""
+
+    def check_named(self, job, pattern):
+        self.assertEqual(job.wait(), TIMEOUT, job.output)
+        self.assertEqual(job.processes_left(), [], job.output)
+        self.assertEqual(len(job.errors()), 1, job.output)
+        self.assertRegex(job.output, pattern)
+        self.assertEqual(jobs.flights(self.run_name), list(range(job.ranks)), job.output)
+        self.assertEqual(jobs.checkpoints(self.run_name), [4], job.output)
+
+    def test_recording_another_call(self):
+        for kind in ("wrong_size", "skip_collective"):
+            for check in ("false", "true"):
+                with self.subTest(kind, check=check):
+                    job = self.start(3, f"fault.kind={kind}", "fault.rank=1", "fault.step=1",
+                                     "fault.collective=3", f"collectives.check={check}")
+                    self.check_named(job, r"do not call the same.*: .*rank 1 \(\S+\) calls "
+                                     r".*; ranks 0, 2 call ")
+
+    def test_an_operation_that_fails(self):
+        job = self.start(3, GPUSIM_NCCL_FAULTS="fail rank=1 operation=4")
+        self.check_named(job, r"collective \d+, \w+.* failed: rank 1 \(\S+\): NCCL reports: ")
+
+    def test_a_link_that_breaks(self):
+        job = self.start(3, GPUSIM_NCCL_FAULTS="cut rank=1 peer=2 operation=4")
+        self.check_named(job, r"collective \d+, \w+.* failed: rank [12] \(\S+\): NCCL reports: "
+                         r".*rank [12]")
+
+    def test_an_operation_that_hangs(self):
+        job = self.start(3, GPUSIM_NCCL_FAULTS="hang rank=1 operation=4")
+        self.check_named(job, r"no progress for \S+ s in collective \d+, ")
+
+    def test_a_slow_rank(self):
+        job = self.start(2, "train.steps=6", GPUSIM_NCCL_FAULTS="delay rank=1 milliseconds=10")
+        self.assertEqual(job.wait(), 0, job.output)
 
 
 if __name__ == "__main__":
