@@ -25,6 +25,9 @@ struct DirectOptions {
   std::int64_t one_shot_bytes = -1;
   /// Bytes that one launch stages in each rank's memory; longer calls take several launches.
   std::int64_t staging_bytes = 512 << 10;
+  /// Blocks of a launch at most. 0: so few that the kernels of several communicators, whose blocks
+  /// wait for each other, fit the smallest of the ranks' GPUs at once.
+  int most_blocks = 0;
   std::string name = "direct";  ///< what transport() says
 };
 

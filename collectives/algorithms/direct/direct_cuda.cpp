@@ -24,8 +24,10 @@ using cuda::check;
 constexpr int kLanes = 16;
 constexpr std::int64_t kStateBytes = 256;
 
-constexpr std::int64_t lane_bytes(std::int64_t half) {
-  return kFlagBytes + kStateBytes + 2 * half;
+/// In a rank's memory: flags and state of each lane, then staging of each lane.
+constexpr std::int64_t kControlBytes = kFlagBytes + kStateBytes;
+constexpr std::int64_t bytes_of(std::int64_t half) {
+  return kLanes * (kControlBytes + 2 * half);
 }
 
 /// Calls function(T{}) for the element type.
@@ -159,14 +161,15 @@ Lane Direct::lane(int index) const {
   Lane lane;
   lane.rank = rank();
   lane.ranks = size();
+  lane.most_blocks = options_.most_blocks;
   lane.half_bytes = options_.staging_bytes;
-  const std::int64_t begin = index * lane_bytes(lane.half_bytes);
   for (int peer = 0; peer < size(); ++peer) {
-    std::byte* const block = memory_->of(peer) + begin;
-    lane.flags[peer] = reinterpret_cast<std::uint64_t*>(block);
-    lane.staging[peer] = block + kFlagBytes + kStateBytes;
+    std::byte* const memory = memory_->of(peer);
+    lane.flags[peer] = reinterpret_cast<std::uint64_t*>(memory + index * kControlBytes);
+    lane.staging[peer] = memory + kLanes * kControlBytes + index * 2 * lane.half_bytes;
   }
-  lane.state = reinterpret_cast<LaneState*>(memory_->own() + begin + kFlagBytes);
+  std::byte* const own = memory_->own() + index * kControlBytes;
+  lane.state = reinterpret_cast<LaneState*>(own + kFlagBytes);
   return lane;
 }
 
@@ -271,6 +274,19 @@ std::unique_ptr<Communicator> Direct::create_split(int color, int key) {
   return std::move(result.communicator);
 }
 
+/// Blocks that wait for peers must not fill a GPU, lest those never start that other ranks wait
+/// for. Two of them fit a multiprocessor, by their registers; up to eight communicators may have
+/// kernels at work at once. One exchange.
+int agree_on_blocks(const DirectOptions& options, int multiprocessors) {
+  constexpr int kAtOnce = 8;
+  int blocks = std::clamp(2 * multiprocessors / kAtOnce, 1, kMaxBlocks);
+  if (options.most_blocks > 0) blocks = std::min(options.most_blocks, kMaxBlocks);
+  for (const std::string& text : options.all_gather(std::to_string(blocks))) {
+    blocks = std::min(blocks, std::stoi(text));
+  }
+  return blocks;
+}
+
 }  // namespace
 
 DirectResult create(const DirectOptions& asked) {
@@ -284,10 +300,13 @@ DirectResult create(const DirectOptions& asked) {
                                  options.size, kMaxRanks);
     return result;
   }
-  const std::int64_t bytes = options.size == 1 ? 0 : kLanes * lane_bytes(options.staging_bytes);
+  cuda::CudaDevice& device = cuda::cuda_device(*options.device);
+  options.most_blocks = agree_on_blocks(options, device.properties().multiProcessorCount);
+  const bool alone = options.size == 1;
   std::unique_ptr<PeerMemory> memory =
       PeerMemory::create(cuda::cuda_device(*options.device), options.all_gather, options.rank,
-                         options.size, bytes, result.refusal);
+                         options.size, alone ? 0 : bytes_of(options.staging_bytes),
+                         alone ? 0 : kLanes * kControlBytes, result.refusal);
   if (memory) {
     result.communicator = std::make_unique<Direct>(std::move(options), std::move(memory));
   }

@@ -7,7 +7,7 @@ constexpr Omit kAll = Omit::kNothing;
 template <typename T>
 void Reductions<T>::one_shot(const Lane& lane, cudaStream_t stream, void* data, std::int64_t count,
                              Reduction reduction) {
-  const unsigned blocks = blocks_for(vectors_of(count, sizeof(T)));
+  const unsigned blocks = blocks_for(lane, vectors_of(count, sizeof(T)));
   one_shot_kernel<T, kAll><<<blocks, kThreads, 0, stream>>>(lane, data, count, reduction);
 }
 
@@ -15,7 +15,7 @@ template <typename T>
 void Reductions<T>::two_shot(const Lane& lane, cudaStream_t stream, void* data, std::int64_t count,
                              Reduction reduction) {
   const std::int64_t vectors = vectors_of(count, sizeof(T));
-  const unsigned blocks = blocks_for((vectors + lane.ranks - 1) / lane.ranks);
+  const unsigned blocks = blocks_for(lane, (vectors + lane.ranks - 1) / lane.ranks);
   two_shot_kernel<T, kAll><<<blocks, kThreads, 0, stream>>>(lane, data, count, reduction);
 }
 
@@ -23,7 +23,7 @@ template <typename T>
 void Reductions<T>::reduce_scatter(const Lane& lane, cudaStream_t stream, void* to,
                                    const void* from, std::int64_t count, std::int64_t stride,
                                    Reduction reduction) {
-  const unsigned blocks = blocks_for(vectors_of(count, sizeof(T)));
+  const unsigned blocks = blocks_for(lane, vectors_of(count, sizeof(T)));
   reduce_scatter_kernel<T, kAll>
       <<<blocks, kThreads, 0, stream>>>(lane, to, from, count, stride, reduction);
 }
@@ -39,7 +39,7 @@ template struct Reductions<std::int64_t>;
 
 void launch_movement(const Lane& lane, cudaStream_t stream, Movement movement, int root, void* to,
                      const void* from, std::int64_t count, std::int64_t stride, int bytes) {
-  const unsigned blocks = blocks_for(vectors_of(count, bytes));
+  const unsigned blocks = blocks_for(lane, vectors_of(count, bytes));
   const auto launch = [&](auto kernel) {
     kernel<<<blocks, kThreads, 0, stream>>>(lane, movement, root, to, from, count, stride);
   };

@@ -12,7 +12,7 @@
 namespace ingot::direct {
 
 constexpr int kMaxRanks = 8;
-constexpr int kMaxBlocks = 32;
+constexpr int kMaxBlocks = 32;  ///< that a lane has flags for
 constexpr int kThreads = 256;
 constexpr int kVectorBytes = 16;  ///< of one access; staging is cut into these
 
@@ -30,6 +30,7 @@ struct LaneState {
 struct Lane {
   int rank = 0;
   int ranks = 1;
+  int most_blocks = 1;                   ///< of a launch; the same on all ranks
   std::int64_t half_bytes = 0;           ///< of one of the two halves of staging
   std::byte* staging[kMaxRanks] = {};    ///< of each rank
   std::uint64_t* flags[kMaxRanks] = {};  ///< of each rank: [block][rank that sets it]
@@ -46,9 +47,9 @@ __host__ __device__ constexpr std::int64_t vectors_of(std::int64_t count, std::i
 }
 
 /// Blocks for a call whose threads take turns at this many vectors. The same on all ranks.
-constexpr unsigned blocks_for(std::int64_t vectors) {
+constexpr unsigned blocks_for(const Lane& lane, std::int64_t vectors) {
   const std::int64_t all = (vectors + kThreads - 1) / kThreads;
-  return static_cast<unsigned>(all < 1 ? 1 : all > kMaxBlocks ? kMaxBlocks : all);
+  return static_cast<unsigned>(all < 1 ? 1 : all > lane.most_blocks ? lane.most_blocks : all);
 }
 
 /// Reductions of T: f32, bf16 (added in f32), f64 and integers. Counts are as in Communicator, and

@@ -16,6 +16,7 @@ using cuda::check;
 
 /// In front of what a rank offers; longer than a handle's alignment ever is.
 constexpr std::int64_t kHeaderBytes = 256;
+constexpr std::int64_t kPageBytes = 2 << 20;  ///< of a GPU's memory, as CUDA's manual names it
 
 /// What a rank tells of its block. Plain bytes.
 struct Offer {
@@ -51,9 +52,9 @@ PeerMemory::PeerMemory(cuda::CudaDevice& device, Exchange exchange, int rank, in
 
 std::unique_ptr<PeerMemory> PeerMemory::create(cuda::CudaDevice& device, const Exchange& exchange,
                                                int rank, int size, std::int64_t bytes,
-                                               std::string& refusal) {
+                                               std::int64_t zeros, std::string& refusal) {
   std::unique_ptr<PeerMemory> memory(new PeerMemory(device, exchange, rank, size));
-  const std::string problem = memory->open(exchange(memory->offer(bytes)));
+  const std::string problem = memory->open(exchange(memory->offer(bytes, zeros)));
   for (const std::string& text : exchange(problem)) {
     if (refusal.empty()) refusal = text;
   }
@@ -62,19 +63,22 @@ std::unique_ptr<PeerMemory> PeerMemory::create(cuda::CudaDevice& device, const E
 }
 
 /// The own block, allocated, cleared and exported.
-std::string PeerMemory::offer(std::int64_t bytes) {
+std::string PeerMemory::offer(std::int64_t bytes, std::int64_t zeros) {
   device_.make_current();
   Offer offer;
   read_boot(offer.boot);
   void* block = nullptr;
-  const auto all = static_cast<std::size_t>(kHeaderBytes + bytes);
-  if (const cudaError_t code = cudaMalloc(&block, all); code != cudaSuccess) {
+  // Whole pages: CUDA puts smaller blocks of several owners into one, all of which peers would see.
+  std::int64_t all = kHeaderBytes + bytes;
+  if (bytes > 0) all = (all + kPageBytes - 1) / kPageBytes * kPageBytes;
+  if (const cudaError_t code = cudaMalloc(&block, static_cast<std::size_t>(all));
+      code != cudaSuccess) {
     (void)words_of(code);
     return bytes_of(offer);
   }
   blocks_[static_cast<std::size_t>(rank_)] = static_cast<std::byte*>(block) + kHeaderBytes;
   offer.word = 0x696e676f74000000U + static_cast<std::uint64_t>(rank_);
-  check(cudaMemset(block, 0, all), "cudaMemset");
+  check(cudaMemset(block, 0, static_cast<std::size_t>(kHeaderBytes + zeros)), "cudaMemset");
   check(cudaMemcpy(block, &offer.word, sizeof offer.word, cudaMemcpyHostToDevice), "cudaMemcpy");
   check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
   const cudaError_t code = cudaIpcGetMemHandle(&offer.handle, block);

@@ -19,11 +19,12 @@ using Exchange = std::function<std::vector<std::string>(const std::string&)>;
 
 class PeerMemory {
  public:
-  /// Zeros of `bytes` on each rank. Collective: two exchanges, whatever comes of it. Null on all
-  /// ranks where one cannot reach another's memory; `refusal` then says who and why.
+  /// `bytes` on each rank, the first `zeros` of which are zero. Collective: two exchanges, whatever
+  /// comes of it. Null on all ranks where one cannot reach another's memory; `refusal` then says
+  /// who and why.
   static std::unique_ptr<PeerMemory> create(cuda::CudaDevice& device, const Exchange& exchange,
                                             int rank, int size, std::int64_t bytes,
-                                            std::string& refusal);
+                                            std::int64_t zeros, std::string& refusal);
   /// Collective: two exchanges. Nobody uses the memory any more. While an exception is thrown it
   /// waits for nobody and leaves the memory to the end of the process.
   ~PeerMemory();
@@ -35,7 +36,7 @@ class PeerMemory {
 
  private:
   PeerMemory(cuda::CudaDevice& device, Exchange exchange, int rank, int size);
-  std::string offer(std::int64_t bytes);
+  std::string offer(std::int64_t bytes, std::int64_t zeros);
   std::string open(const std::vector<std::string>& offers);
   void close();
 

@@ -14,7 +14,7 @@ import tempfile
 
 PROGRAM, MPIRUN, RANKS = sys.argv[1], sys.argv[2], int(sys.argv[3])
 BYTES = 8 * 3 * 5 * 7 * 16 * 4  # n of Direct.MakesOneCallOfEach
-THREADS, MOST_BLOCKS, VECTOR = 256, 32, 16
+THREADS, MOST_BLOCKS, VECTOR = 256, 16, 16
 
 
 def blocks_for(size):

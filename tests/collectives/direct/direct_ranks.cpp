@@ -40,6 +40,7 @@ DirectResult join(Device& device, std::int64_t one_shot_bytes, std::int64_t stag
   options.abort = [](int exit_code) { session->abort(exit_code); };
   options.one_shot_bytes = one_shot_bytes;
   options.staging_bytes = staging;
+  options.most_blocks = 16;  // one communicator at a time, and several blocks
   return load_cuda_collectives().create_direct(options);
 }
 

@@ -70,15 +70,15 @@ template <>
 void Reductions<float>::one_shot(const Lane& lane, cudaStream_t stream, void* data,
                                  std::int64_t count, Reduction reduction) {
   with_omission([&]<Omit kOmit>() {
-    one_shot_kernel<float, kOmit>
-        <<<blocks_for(vectors_of(count, 4)), kThreads, 0, stream>>>(lane, data, count, reduction);
+    one_shot_kernel<float, kOmit><<<blocks_for(lane, vectors_of(count, 4)), kThreads, 0, stream>>>(
+        lane, data, count, reduction);
   });
 }
 template <>
 void Reductions<float>::two_shot(const Lane& lane, cudaStream_t stream, void* data,
                                  std::int64_t count, Reduction reduction) {
   const std::int64_t vectors = vectors_of(count, 4);
-  const unsigned blocks = blocks_for((vectors + lane.ranks - 1) / lane.ranks);
+  const unsigned blocks = blocks_for(lane, (vectors + lane.ranks - 1) / lane.ranks);
   with_omission([&]<Omit kOmit>() {
     two_shot_kernel<float, kOmit><<<blocks, kThreads, 0, stream>>>(lane, data, count, reduction);
   });
