@@ -35,6 +35,24 @@ void settle(Instruction& instruction, const MemoryPlan& plan) {
   }
 }
 
+/// The draft as it lies in memory: the arena is one block, and workspaces are written in it.
+Draft in_memory(const Draft& settled) {
+  Draft draft;
+  draft.instructions = settled.instructions;
+  draft.gates.assign(draft.instructions.size(), Draft::kNoGate);
+  for (Instruction& instruction : draft.instructions) {
+    for (auto* operands : {&instruction.inputs, &instruction.outputs}) {
+      for (Operand& operand : *operands) {
+        if (operand.space == Space::kArena) operand.block = 0;
+      }
+    }
+    if (instruction.workspace_bytes == 0) continue;
+    const TensorType bytes{DType::kU8, Shape{instruction.workspace_bytes}};
+    instruction.outputs.push_back({Space::kArena, instruction.workspace_offset, "", bytes, 0});
+  }
+  return draft;
+}
+
 }  // namespace
 
 Program schedule(const Graph& graph, const StoreLayout& layout, const PlacementOptions& options,
@@ -51,7 +69,9 @@ Program schedule(const Graph& graph, const StoreLayout& layout, const PlacementO
     program.workspace_bytes = std::max(program.workspace_bytes, instruction.workspace_bytes);
     settle(instruction, plan);
   }
-  program.instructions = insert_events(draft, order, &program.events);
+  // Gates have bounded the memory. What that does not reuse needs no wait: a stream that may run
+  // ahead begins its exchange earlier.
+  program.instructions = insert_events(draft, synchronise(in_memory(draft)), &program.events);
   return program;
 }
 

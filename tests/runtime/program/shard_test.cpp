@@ -106,6 +106,19 @@ TEST_P(Sharding, WaitsForNothingThatIsKnownToBeDone) {
   }
 }
 
+TEST_P(Sharding, WaitsForWhatAnAddressNeeds) {
+  const Program scheduled = program(false);
+  for (std::size_t i = 0; i < scheduled.instructions.size(); ++i) {
+    if (scheduled.instructions[i].kind != InstructionKind::kWait) continue;
+    if (Order::starts(scheduled, static_cast<int>(i))) continue;
+    Program without = scheduled;
+    without.instructions.erase(without.instructions.begin() + static_cast<std::ptrdiff_t>(i));
+    const Order order(without);
+    EXPECT_TRUE(!order.races.empty() || !order.joined) << "instruction " << i << "\n"
+                                                       << print(scheduled);
+  }
+}
+
 const GradientStep kReduce = {true, false, 0, {}};
 const GradientStep kAdd = {true, true, 0, {}};
 const GradientStep kMerge = {true, false, 2, {1, 0}};

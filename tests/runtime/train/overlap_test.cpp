@@ -98,7 +98,7 @@ TEST_F(Overlap, LeavesOnlyWhatBackwardEndsWithWhereTheLinkKeepsUpWithBackward) {
     double last = 0;
     for (std::size_t i = end; i < backward.instructions.size(); ++i) {
       const Instruction& one = backward.instructions[i];
-      if (one.stream == kCommunicationStream) last += seconds_of(one, fast);
+      if (is_collective(one.kind)) last += seconds_of(one, fast);
     }
     EXPECT_GT(last, 0);
     EXPECT_NEAR(predict(backward, fast).exposed.value(), last, 1e-3 * last);
