@@ -11,8 +11,9 @@ namespace ingot {
 
 struct Draft {
   std::vector<Instruction> instructions;  ///< no events; offsets in the arena are in their block
-  /// Per instruction: one of the other stream that has to be done before it begins though no data
-  /// says so, or kNoGate. What bounds how far one stream runs ahead of the other.
+  /// Per instruction: one of the other stream that memory is planned to be done with before it
+  /// begins though no data says so, or kNoGate. What bounds how far one stream runs ahead of the
+  /// other; a wait comes of it where memory is then reused.
   std::vector<int> gates;
   std::vector<std::int64_t> block_bytes;  ///< of every block of the arena
 
