@@ -138,7 +138,9 @@ std::int64_t Direct::longest_piece(const CollectiveCall& call) const {
 
 Direct::~Direct() {
   stop_watching();
-  for (const auto& [recording, use] : uses_) (void)cudaEventDestroy(use.event);
+  for (const auto& [recording, use] : uses_) {
+    if (use.event != nullptr) (void)cudaEventDestroy(use.event);
+  }
 }
 
 /// The lane for a call on a stream, or null where there is none left for what is being recorded: a
