@@ -260,7 +260,8 @@ Schema fault_schema() {
       integer("step", &FaultConfig::step, {.least = 1, .most = kMostSteps}, "In this step."),
       integer("collective", &FaultConfig::collective, {.least = 0, .most = 1e6},
               "Before this collective of the step, counted from 1. 0: before the step; the first "
-              "with skip_collective and wrong_size."),
+              "with skip_collective and wrong_size. GPUs record their collectives before the first "
+              "step: with nccl these two count what is recorded, whatever the step."),
       duration("seconds", &FaultConfig::seconds, {.least = 0, .most = 86400.0},
                "Pause in each step from `step` on.")};
   const std::vector<std::string> kinds = {

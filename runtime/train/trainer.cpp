@@ -38,6 +38,7 @@ class Trainer {
         signals_(parts.termination),
         plan_(plan_steps(config, parts.exchange.size(), parts.data.samples_per_epoch(),
                          parts.data.tokens_per_sample())),
+        fault_(config.fault, parts.exchange.rank(), parts.communicator, parts.log),
         engine_({config, parts.data.description().model, plan_.accumulation, true,
                  [this](const auto& prepare) { choose_algorithms(prepare); }, parts.node_ranks},
                 parts.registry, parts.device, parts.communicator),
@@ -46,8 +47,7 @@ class Trainer {
         tracer_({config.trace, parts.directory.traces(),
                  config.run.private_ ? FileAccess::kPrivate : FileAccess::kShared,
                  parts.exchange.rank(), host_name(),
-                 [this](const std::string& text) { parts_.log.warning("{}", text); }}),
-        fault_(config.fault, parts.exchange.rank(), parts.communicator, parts.log) {
+                 [this](const std::string& text) { parts_.log.warning("{}", text); }}) {
     if (plan_.steps == 0 && config.schedule.steps == 0 && config.schedule.kind != "constant") {
       fail(ExitCode::kConfiguration,
            "schedule.kind '{}' needs to know the last step, but only train.wall_time limits this "
@@ -320,11 +320,11 @@ class Trainer {
   Clock::time_point started_;
   SignalRequests signals_;
   StepPlan plan_;
+  FaultInjector fault_;  ///< first: it may concern what the engine records
   Engine engine_;
   std::unique_ptr<EvaluationFeed> validation_;
   Progress progress_;
   StepTracer tracer_;
-  FaultInjector fault_;
   TrainingState state_;
   std::optional<RunCheckpoints> checkpoints_;
   std::int64_t evaluated_step_ = -1;

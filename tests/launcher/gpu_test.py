@@ -21,7 +21,7 @@ ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROO
                    LC_ALL="C.UTF-8")
 LAUNCH = [MPIRUN, "--quiet", "--oversubscribe", "--bind-to", "none",
           "--mca", "mpi_yield_when_idle", "1"]
-GPU_ERROR, REFUSED = 71, 72
+GPU_ERROR, REFUSED, CONFIGURATION = 71, 72, 78
 GPT = """\
 data: {train: text.h5}
 model: {layers: 2, width: 128, heads: 2, context: 32}
@@ -52,6 +52,12 @@ def ingot(ranks, *arguments, **environment):
                           text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, errors="replace", timeout=300, check=False)
     return done.returncode, done.stdout
+
+
+def gpus():
+    """How many real ones there are."""
+    listed = subprocess.run(["nvidia-smi", "-L"], stdout=subprocess.PIPE, text=True, check=False)
+    return sum(line.startswith("GPU") for line in listed.stdout.splitlines())
 
 
 def rows(run, key):
@@ -146,6 +152,51 @@ class OnGpus(Prepared):
             self.compare(kind, f"optimizer.kind={kind}", "optimizer.learning_rate=1e-4",
                          "train.steps=2", "schedule.steps=4", ranks=(1,))
 
+    def test_one_to_eight_gpus(self):
+        """Over NCCL and through the host's memory: the curve of one CPU."""
+        self.train(1, "one-cpu", "cpu", "batch.global=8")
+        for transport, counts in (("nccl", (1, 2, 4, 8)), ("auto", (2, 8)), ("mpi", (4,))):
+            for count in counts:
+                if not SIMULATED and count > gpus():
+                    continue
+                with self.subTest(transport=transport, ranks=count):
+                    run = f"{transport}-{count}"
+                    out = self.train(count, run, "cuda", "batch.global=8",
+                                     f"collectives.transport={transport}")
+                    for key in ("loss", "gradient_norm", "validation_loss"):
+                        factor = 10 if key == "gradient_norm" else 1
+                        self.expect_close(rows(run, key), rows("one-cpu", key), factor * 2e-5)
+                    if count > 1:
+                        by = "mpi" if transport == "mpi" else "nccl"
+                        self.assertRegex(out, rf"ranks +{count} \({by}")
+
+    def test_shard_groups_over_nccl(self):
+        """Split communicators: this machine as two nodes, with a whole state each."""
+        if not SIMULATED and gpus() < 4:
+            self.skipTest("needs 4 GPUs")
+        self.train(1, "whole-cpu", "cpu", "batch.global=8")
+        for shard in ("optimizer", "gradients", "parameters"):
+            with self.subTest(shard=shard):
+                self.train(4, f"group-{shard}", "cuda", "batch.global=8", "parallel.bucket=64KiB",
+                           f"parallel.shard={shard}", "parallel.shard_group=node",
+                           "collectives.transport=nccl", INGOT_TEST_NODES="2")
+                for key, factor in (("loss", 1), ("gradient_norm", 10)):
+                    self.expect_close(rows(f"group-{shard}", key), rows("whole-cpu", key),
+                                      factor * 2e-5)
+
+    def test_a_run_tells_of_nccl(self):
+        if not SIMULATED and gpus() < 2:
+            self.skipTest("needs 2 GPUs")
+        out = self.train(2, "tells", "cuda", "train.steps=1", "collectives.transport=nccl",
+                         NCCL_ALGO="Ring")
+        self.assertRegex(out, r"ranks +2 \(nccl \d+\.\d+\.\d+\)")
+        self.assertIn("NCCL is steered by NCCL_ALGO=Ring", out)
+        self.assertIn("logs/nccl-rank-00000.log", out)
+        with open("runs/tells/environment.json", encoding="utf-8") as file:
+            environment = json.load(file)
+        self.assertEqual(environment["nccl_variables"], {"NCCL_ALGO": "Ring"})
+        self.assertRegex(environment["transport"], r"^nccl \d")
+
     def test_every_way_to_share_state(self):
         """Cut over two GPUs: the losses of one CPU rank, and checkpoints that go on there."""
         self.train(1, "whole", "cpu")
@@ -158,6 +209,58 @@ class OnGpus(Prepared):
                    "parallel.bucket=64KiB")
         self.train(1, "whole", "cpu", "train.steps=5")
         self.expect_close(rows("parameters", "loss"), rows("whole", "loss"), 2e-5)
+
+    def test_what_graphs_start_is_counted(self):
+        """The start table's figures are what the simulator then sees, and hold what is planned."""
+        report = os.path.abspath("graphs-%r.json")
+        out = self.train(2, "counted", "cuda", "train.steps=3", "parallel.bucket=64KiB",
+                         **({"GPUSIM_REPORT": report} if SIMULATED else {}))
+        told = re.search(r"graphs per step +([\d,]+) nodes: ([\d,]+) kernels, (\d+) copies, "
+                         r"(\d+) fills, (\d+) host calls", out)
+        self.assertIsNotNone(told, out)
+        nodes, kernels, copies, fills, host = (int(text.replace(",", "")) for text in told.groups())
+        code, out = ingot(0, "plan", "gpt.yaml", "--ranks", "2", "--json", "--device", "cuda",
+                          "parallel.bucket=64KiB")
+        self.assertEqual(code, 0, out)
+        ops = sum(row["runs"] * row["ops"] for row in json.loads(out)["launches"])
+        self.assertGreaterEqual(kernels, ops, "an op is at least one kernel")
+        self.assertLess(kernels, 3 * ops)
+        if not SIMULATED:
+            return
+        with open(report.replace("%r", "0"), encoding="utf-8") as file:
+            graphs = json.load(file)["graphs"]
+        seen = {key: sum(graph["launches"] * graph[key] for graph in graphs) / 3
+                for key in ("nodes", "copies", "fills", "host")}
+        self.assertEqual(seen, {"nodes": nodes, "copies": copies, "fills": fills, "host": host})
+
+    def test_transports_are_measured_side_by_side(self):
+        tuning = os.path.abspath("measured.yaml")
+        bench = ["bench", "collectives", "--device", "cuda", "--min", "1KiB", "--max", "4KiB",
+                 "--seconds", "0.001", "--tuning", tuning, "--json"]
+        code, out = ingot(2, *bench)
+        self.assertEqual(code, 0, out)
+        report = json.loads(out[out.index("{\n"):])
+        if SIMULATED:
+            self.assertEqual(report["transports"],
+                             ["nccl", "one_shot", "two_shot", "ordered", "mpi"])
+        for row in report["rows"]:
+            self.assertEqual(row["errors"], 0, row)
+            self.assertGreater(row["graph_seconds"], 0, row)
+            factor = {"all_reduce": 2 * 1 / 2, "broadcast": 1}.get(row["operation"], 1 / 2)
+            self.assertAlmostEqual(row["bus_bandwidth"] * row["graph_seconds"] / row["size"],
+                                   factor)
+        for name in report["transports"]:
+            kinds = {row["operation"] for row in report["rows"] if row["transport"] == name}
+            self.assertEqual(len(kinds), 1 if name == "ordered" else 5, name)
+        # The next run takes what was measured.
+        with open(tuning, encoding="utf-8") as file:
+            text = file.read()
+        for name in report["transports"]:
+            self.assertIn(f"transport: {name}", text)
+        self.assertEqual(sorted(report["crossovers"]),
+                         ["all_gather", "all_reduce", "one_shot", "reduce_scatter"])
+        self.assertIn(report["crossovers"]["all_reduce"], [0, 1024, 4096])
+        self.train(2, "tuned", "cuda", f"tuning={tuning}", "train.steps=1")
 
     def test_recomputation_changes_no_bit(self):
         for precision in ("f32", "bf16"):
@@ -245,6 +348,12 @@ class Refusals(Prepared):
         self.refuse(REFUSED, "no NVIDIA driver", "driver_version: 0\ndevices: [{count: 1}]\n")
         self.refuse(REFUSED, r"supports CUDA 12\.4, .* runtime 13\.",
                     "driver_version: 12040\ndevices: [{count: 1}]\n")
+
+    def test_nccl_without_gpus(self):
+        found, out = ingot(2, "train", "gpt.yaml", "run.name=refused", "device=cpu",
+                           "collectives.transport=nccl")
+        self.assertEqual(found, CONFIGURATION, out)
+        self.assertIn("set device: cuda", out)
 
     def test_no_gpu_and_fewer_than_ranks(self):
         self.refuse(REFUSED, "shows no GPU", "devices: []\n")
