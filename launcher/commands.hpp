@@ -96,7 +96,7 @@ struct BenchCollectivesOptions {
   std::string most = "256MiB";
   std::int64_t factor = 4;
   std::string type = "f32";
-  std::string transport = "auto";
+  std::vector<std::string> transports;  ///< side by side; empty: auto, on GPUs all there are
   std::string device = "auto";
   bool shared = true;     ///< with peers, as a run's memory is
   double seconds = 0.25;  ///< of measuring per row

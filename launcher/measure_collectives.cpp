@@ -16,6 +16,8 @@ constexpr double kMostCalls = 500;
 /// Long enough for the clock, where that many calls are.
 constexpr double kRepetitionSeconds = 0.01;
 constexpr std::size_t kLeastRepetitions = 5;
+/// Calls of a recording at most.
+constexpr double kMostRecorded = 20;
 constexpr CollectiveLabel kLabel{"bench", -1};
 
 double now() {
@@ -36,7 +38,7 @@ struct CollectiveBench::Gate {
 };
 
 CollectiveBench::CollectiveBench(MpiSession& session, Communicator& communicator, Device& device,
-                                 std::int64_t bytes, bool shared)
+                                 std::int64_t bytes, bool shared, bool ordered)
     : session_(session),
       communicator_(communicator),
       device_(device),
@@ -49,6 +51,15 @@ CollectiveBench::CollectiveBench(MpiSession& session, Communicator& communicator
       end_(device.create_event()),
       stream_(device.create_stream("bench")) {
   communicator_.reserve(*stream_, 2 * bytes);
+  if (ordered) {
+    const int ranks = communicator.size();
+    ordered_ = std::make_unique<OrderedReduction>(
+        communicator, ReductionTree(ranks, ranks, MicroAssignment::kConsecutive));
+    const std::int64_t block = bytes / size_of(DType::kF32) / ranks + 1;
+    scratch_ =
+        device.allocate(std::max<std::int64_t>(ordered_->scratch_bytes(block), 256), "bench");
+    ordered_->reserve(*stream_, block);
+  }
   if (!shared_) return;
   communicator_.share(to_);
   communicator_.share(from_);
@@ -62,6 +73,13 @@ CollectiveBench::~CollectiveBench() {
   communicator_.unshare(to_);
 }
 
+void CollectiveBench::enqueue(const CollectiveCase& use) {
+  if (!ordered_) return enqueue_case(use, to_.data(), from_.data(), communicator_, *stream_);
+  const auto* partial = static_cast<const float*>(from_.data());
+  ordered_->reduce_scatter(static_cast<float*>(to_.data()), {&partial, 1}, use.count,
+                           scratch_.data(), *stream_, kLabel);
+}
+
 CollectiveTime CollectiveBench::measure(const CollectiveCase& use, double seconds) {
   CollectiveTime time;
   time.errors = check(use);
@@ -72,6 +90,7 @@ CollectiveTime CollectiveBench::measure(const CollectiveCase& use, double second
   const double once = std::max(on_stream(use, 2), 1e-7);
   time.seconds =
       median_of([&](std::int64_t calls) { return on_stream(use, calls); }, once, seconds * 2 / 3);
+  time.graph_seconds = in_graph(use, once, seconds / 3);
   const double host_once = std::max(from_host(use, 2), 1e-7);
   time.host_seconds =
       median_of([&](std::int64_t calls) { return from_host(use, calls); }, host_once, seconds / 3);
@@ -98,7 +117,7 @@ double CollectiveBench::median_of(const Run& run, double once, double seconds) {
 std::int64_t CollectiveBench::check(const CollectiveCase& use) {
   const int rank = communicator_.rank();
   write_inputs(use, rank, to_.data(), from_.data(), transfer_);
-  enqueue_case(use, to_.data(), from_.data(), communicator_, *stream_);
+  enqueue(use);
   stream_->synchronize();
   const std::int64_t wrong = count_errors(use, rank, to_.data(), transfer_);
   return static_cast<std::int64_t>(session_.control().sum(static_cast<double>(wrong)));
@@ -106,11 +125,11 @@ std::int64_t CollectiveBench::check(const CollectiveCase& use) {
 
 double CollectiveBench::on_stream(const CollectiveCase& use, std::int64_t calls) {
   gate_->open.store(false);
-  stream_->call(Gate::pass, gate_.get());
+  if (device_.host_visible()) stream_->call(Gate::pass, gate_.get());
   communicator_.barrier(*stream_, kLabel);
   stream_->record(*begin_);
   for (std::int64_t i = 0; i < calls; ++i) {
-    enqueue_case(use, to_.data(), from_.data(), communicator_, *stream_);
+    enqueue(use);
   }
   stream_->record(*end_);
   gate_->let_pass();
@@ -118,12 +137,31 @@ double CollectiveBench::on_stream(const CollectiveCase& use, std::int64_t calls)
   return slowest(end_->seconds_since(*begin_) / static_cast<double>(calls));
 }
 
+double CollectiveBench::in_graph(const CollectiveCase& use, double once, double seconds) {
+  const auto calls =
+      static_cast<std::int64_t>(std::clamp(kRepetitionSeconds / once, 1.0, kMostRecorded));
+  const auto recording = device_.record(*stream_, "bench", [&] {
+    for (std::int64_t i = 0; i < calls; ++i) enqueue(use);
+  });
+  if (!recording) return 0;
+  const auto replay = [&](std::int64_t) {
+    communicator_.barrier(*stream_, kLabel);
+    stream_->record(*begin_);
+    recording->replay(*stream_);
+    stream_->record(*end_);
+    stream_->synchronize();
+    return slowest(end_->seconds_since(*begin_) / static_cast<double>(calls));
+  };
+  replay(calls);
+  return median_of(replay, once * static_cast<double>(calls), seconds);
+}
+
 double CollectiveBench::from_host(const CollectiveCase& use, std::int64_t calls) {
   communicator_.barrier(*stream_, kLabel);
   stream_->synchronize();
   const double begin = now();
   for (std::int64_t i = 0; i < calls; ++i) {
-    enqueue_case(use, to_.data(), from_.data(), communicator_, *stream_);
+    enqueue(use);
     stream_->synchronize();
   }
   return slowest((now() - begin) / static_cast<double>(calls));

@@ -49,10 +49,12 @@ class BenchCollectives(unittest.TestCase):
             for kind in ("f32", "bf16", "i64"):
                 report = self.rows("--type", kind, "--min", "1000", "--factor", "8", ranks=ranks)
                 self.assertEqual(report["ranks"], ranks)
+                self.assertEqual(report["transports"], ["shm"])
                 rows = report["rows"]
                 self.assertEqual([row["operation"] for row in rows][::3], OPERATIONS)
                 for row in rows:
                     self.assertEqual(row["errors"], 0, row)
+                    self.assertIsNone(row["graph_seconds"], "a CPU records nothing")
                     self.assertGreater(row["seconds"], 0)
                     self.assertGreater(row["host_seconds"], 0)
                     self.assertAlmostEqual(row["algorithm_bandwidth"],
@@ -90,6 +92,21 @@ class BenchCollectives(unittest.TestCase):
         self.assertRegex(out, r"faster than pigeon")
         self.assertRegex(out, r"all_reduce +\S+ +\S+ +(from \d+KiB|never)\n")
 
+    def test_transports_stand_side_by_side(self):
+        report = self.rows("--transport", "shm,mpi,ordered", "--operation",
+                           "all_reduce,reduce_scatter", "--max", "4KiB")
+        self.assertEqual(report["transports"], ["shm", "mpi", "ordered"])
+        self.assertEqual([(row["operation"], row["size"], row["transport"]) for row in
+                          report["rows"]],
+                         [("all_reduce", size, name) for size in (1024, 4096)
+                          for name in ("shm", "mpi")] +
+                         [("reduce_scatter", size, name) for size in (1024, 4096)
+                          for name in ("shm", "mpi", "ordered")])
+        self.assertTrue(all(row["errors"] == 0 for row in report["rows"]))
+        _, out, _ = self.bench("--transport", "shm,mpi", "--operation", "broadcast")
+        self.assertIn("transport shm, mpi, 2 ranks on 1 node", out)
+        self.assertRegex(out, r"broadcast +mpi +\S+ +\S+ +- +- +(from \S+|never)")
+
     def test_mistakes(self):
         for pattern, options in (
                 ("did you mean 'all_reduce'", ("--operation", "allreduce")),
@@ -104,6 +121,14 @@ class BenchCollectives(unittest.TestCase):
                 code, out, errors = self.bench(*options)
                 self.assertEqual((code, out, len(errors)), (USAGE, "", 1), errors)
                 self.assertRegex(errors[0], pattern)
+
+    def test_what_cannot_be_had_is_refused(self):
+        code, _, errors = self.bench("--transport", "nccl")
+        self.assertEqual((code, len(errors)), (CONFIGURATION, 1), errors)
+        self.assertIn("computes on the CPU", errors[0])
+        code, _, errors = self.bench("--transport", "ordered", "--operation", "broadcast")
+        self.assertEqual((code, len(errors)), (USAGE, 1), errors)
+        self.assertIn("ordered reductions are reduce_scatter of f32", errors[0])
 
     def test_one_rank_has_nobody_to_exchange_with(self):
         for ranks in (0, 1):

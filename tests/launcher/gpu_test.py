@@ -228,7 +228,7 @@ class OnGpus(Prepared):
         if not SIMULATED:
             return
         with open(report.replace("%r", "0"), encoding="utf-8") as file:
-            graphs = json.load(file)["graphs"]
+            graphs = json.load(file)["graphs"][:3]  # micro, micro_last, update; not evaluate
         seen = {key: sum(graph["launches"] * graph[key] for graph in graphs) / 3
                 for key in ("nodes", "copies", "fills", "host")}
         self.assertEqual(seen, {"nodes": nodes, "copies": copies, "fills": fills, "host": host})
