@@ -51,12 +51,14 @@ endif()
 
 # The same on simulated GPUs over NCCL, whose own failures only gpusim can be asked for.
 if(DEBIAN_PYTHON AND TARGET ingot AND TARGET ingot_cuda)
-  add_test(NAME gpusim.faults.nccl COMMAND ${PROJECT_SOURCE_DIR}/tests/on_gpu.sh gpusim
-    ${INGOT_GPUSIM_LIBRARIES} ${DEBIAN_PYTHON} ${PROJECT_SOURCE_DIR}/tests/cluster/faults_test.py
-    $<TARGET_FILE:ingot> ${MPIEXEC_EXECUTABLE} nccl)
-  set_tests_properties(gpusim.faults.nccl PROPERTIES LABELS gpusim TIMEOUT 600 PROCESSORS 2
-    SKIP_RETURN_CODE 77
-    ENVIRONMENT "INGOT_CUDA_MODULE=$<TARGET_FILE:ingot_cuda>;GPUSIM_CHECKS=none")
+  foreach(case Faults NcclFaults)
+    add_test(NAME gpusim.nccl.${case} COMMAND ${PROJECT_SOURCE_DIR}/tests/on_gpu.sh gpusim
+      ${INGOT_GPUSIM_LIBRARIES} ${DEBIAN_PYTHON} ${PROJECT_SOURCE_DIR}/tests/cluster/faults_test.py
+      $<TARGET_FILE:ingot> ${MPIEXEC_EXECUTABLE} nccl ${case})
+    set_tests_properties(gpusim.nccl.${case} PROPERTIES LABELS gpusim TIMEOUT 600 PROCESSORS 2
+      SKIP_RETURN_CODE 77
+      ENVIRONMENT "INGOT_CUDA_MODULE=$<TARGET_FILE:ingot_cuda>;GPUSIM_CHECKS=none")
+  endforeach()
 endif()
 
 # The command on GPUs beside the command on the CPU, and the machines it refuses.
