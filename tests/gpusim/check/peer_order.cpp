@@ -246,6 +246,33 @@ void PeerBlock::meet(std::uint64_t arrived, std::uint64_t waiting) {
   }
 }
 
+void PeerBlock::meet_blocks(const std::vector<PeerBlock*>& blocks) {
+  bool any = false;
+  for (const PeerBlock* block : blocks) any = any || block->active_;
+  if (!any) return;
+  Known known, flushed[kScopes], pending[kScopes];
+  for (PeerBlock* block : blocks) {
+    if (!block->watching()) return;
+    block->activate();
+    for (const Warp& warp : block->warps_) {
+      known = joined(known, warp.known);
+      for (int s = 0; s < kScopes; ++s) {
+        flushed[s] = joined(flushed[s], warp.flushed[s]);
+        pending[s] = joined(pending[s], warp.pending[s]);
+      }
+    }
+  }
+  for (PeerBlock* block : blocks) {
+    for (Warp& warp : block->warps_) {
+      warp.known = known;
+      for (int s = 0; s < kScopes; ++s) {
+        warp.flushed[s] = flushed[s];
+        warp.pending[s] = pending[s];
+      }
+    }
+  }
+}
+
 void PeerBlock::warp_sync(int number) {
   if (!active_) return;
   Warp& warp = warp_at(number);
@@ -334,7 +361,9 @@ void PeerBlock::publish(const PeerTracking* tracking, std::uint64_t location,
 
 void PeerBlock::release(const PeerTracking* tracking, std::uint64_t location, int number, int lane,
                         bool releases, PeerScope scope) {
-  if (!active_) return;
+  // A kernel that only sets a flag hands on what was done before it.
+  if (!active_ && tracking == nullptr) return;
+  activate();
   Warp& warp = warp_at(number);
   if (releases) {
     publish(tracking, location, full(number, lane), scope);

@@ -81,6 +81,8 @@ class PeerBlock {
                       int warp, int lane, bool write, bool strong, std::uint16_t place);
 
   void meet(std::uint64_t arrived, std::uint64_t waiting);
+  /// barrier.cluster: the blocks have met, each with all of its warps.
+  static void meet_blocks(const std::vector<PeerBlock*>& blocks);
   void warp_sync(int warp);
   void fence(int warp, std::uint32_t lanes, PeerScope scope);
   /// Through an mbarrier or a flag in shared memory.

@@ -268,7 +268,12 @@ void cluster_progress(Context& context) {
     member.peers.meet(all, all);
   };
   if (block.cluster.empty()) open(block);
-  for (Block* other : block.cluster) open(*other);
+  std::vector<PeerBlock*> peers;
+  for (Block* other : block.cluster) {
+    open(*other);
+    peers.push_back(&other->peers);
+  }
+  PeerBlock::meet_blocks(peers);
 }
 
 void threads_exited(Context& context) {

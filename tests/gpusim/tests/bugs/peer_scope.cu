@@ -1,5 +1,5 @@
 // Flags of a scope that does not reach the other device.
-// expect: peer race: kernel .*one_shot.* at .*one_shot.cuh:[0-9]+, block .* thread .*written by kernel .*one_shot.* of process
+// expect: peer race: .*one_shot.cuh:[0-9]+, .*written by kernel .*one_shot.* of process
 #ifndef CORRECT
 #define SCOPE "gpu"  // BUG
 #define PLANTED

@@ -1,5 +1,5 @@
 // A flag that is read without an acquire.
-// expect: peer race: kernel .*one_shot.* at .*one_shot.cuh:[0-9]+, block .* thread .*reads 4 bytes .* written by kernel .*one_shot
+// expect: peer race: .*one_shot.cuh:[0-9]+, .*: reads 4 bytes .* written by kernel .*one_shot
 #ifndef CORRECT
 #define WITHOUT_ACQUIRE  // BUG
 #define PLANTED

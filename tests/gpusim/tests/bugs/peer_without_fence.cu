@@ -1,5 +1,5 @@
 // A volatile flag that is set without a fence before it.
-// expect: peer race: kernel .*one_shot.* at .*one_shot.cuh:[0-9]+, block .* thread .*reads 4 bytes .* written by kernel .*one_shot
+// expect: peer race: .*one_shot.cuh:[0-9]+, .*: reads 4 bytes .* written by kernel .*one_shot
 #define WITH_FENCES
 #ifndef CORRECT
 #define WITHOUT_RELEASE  // BUG

@@ -1,5 +1,5 @@
 // A flag that is set without a release: what was staged before it need not be visible.
-// expect: peer race: kernel .*one_shot.* at .*one_shot.cuh:[0-9]+, block .* thread .*reads 4 bytes .* of memory of process .* written by kernel .*one_shot.* of process
+// expect: peer race: .*one_shot.cuh:[0-9]+, .*: reads 4 bytes .* written by kernel .* of process
 #ifndef CORRECT
 #define WITHOUT_RELEASE  // BUG
 #define PLANTED

@@ -31,11 +31,11 @@ void on_each(std::initializer_list<int> ranks, F f) {
   for (std::thread& thread : threads) thread.join();
 }
 
-/// 1.5 in both formats; the sum of four, 6, too. No memory is made or freed here: that waits for the
-/// work of all ranks of the process.
+/// 1.5 in both formats; the sum of four, 6, too. No memory is made or freed here: that waits for
+/// the work of all ranks of the process.
 void eight_bits(ncclComm_t comm, cudaStream_t stream, void* memory) {
-  for (const auto& [type, code, sum] : {std::tuple{ncclFloat8e4m3, 0x3c, 0x4c},
-                                        std::tuple{ncclFloat8e5m2, 0x3e, 0x46}}) {
+  for (const auto& [type, code, sum] :
+       {std::tuple{ncclFloat8e4m3, 0x3c, 0x4c}, std::tuple{ncclFloat8e5m2, 0x3e, 0x46}}) {
     ::check(cudaMemsetAsync(memory, code, 33, stream));
     check(ncclAllReduce(memory, memory, 33, type, ncclSum, comm, stream));
     unsigned char found[33];
