@@ -75,10 +75,7 @@ TEST(Validate, AnOrderedReductionTakesNothingThatRanksOrTheWireDecide) {
   for (const int ranks : {1, 2, 3, 6, 8}) {
     EXPECT_EQ(refusal({ordered, "batch.global=96", "train.precision=bf16"}, ranks), "accepted");
   }
-  EXPECT_EQ(
-      refusal({ordered, "device=cuda"}),
-      "command line: parallel.reduction=ordered: parallel.reduction: ordered is not available "
-      "on cuda yet; use device: cpu, or parallel.reduction: fast");
+  EXPECT_EQ(refusal({ordered, "batch.global=96", "device=cuda"}, 3), "accepted");
   EXPECT_THAT(refusal({ordered, "batch.global=20"}, 3), HasSubstr("the nearest one is 24"));
   EXPECT_EQ(refusal({ordered, "parallel.wire=bf16"}),
             "command line: parallel.wire=bf16: parallel.wire: bf16 rounds gradients on their way, "
