@@ -43,6 +43,13 @@ all_tsan() {
   run_ctest tsan -L 'unit|mpi' -j "$cores" --timeout 1800
 }
 
+# The numbers of ranks that CI leaves out.
+rest_of_sweep() {
+  build_release
+  build_gpusim
+  run_ctest release -L nightly -j "$cores"
+}
+
 # Each prints the seeds that it begins its rounds with.
 random_sequences() {
   configure release
@@ -97,7 +104,10 @@ for name in "${parts[@]}"; do
     asan) part "everything under asan" 60 all_asan ;;
     tsan) part "everything under tsan" 60 all_tsan ;;
     examples) part "examples in full" 20 all_examples ;;
-    collectives) part "random sequences" 30 random_sequences ;;
+    collectives)
+      part "sweep on simulated GPUs" 30 rest_of_sweep
+      part "random sequences" 30 random_sequences
+      ;;
     faults) part "random faults" 30 random_faults ;;
     identity)
       part "ordered reductions" 30 all_identity
