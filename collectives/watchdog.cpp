@@ -255,13 +255,22 @@ bool Watchdog::any_ended() const {
   return false;
 }
 
+/// Whether this process was stopped until just now: perhaps the job ends because of that, and
+/// mpirun has woken it to end it. What others said meanwhile is yet to be read.
+bool Watchdog::was_stopped() const {
+  return flight_clock() - continued_ < times_.ended;
+}
+
+/// How long the word of a rank that ends the job may take to come, before this one speaks of what
+/// follows from that.
+Watchdog::Seconds Watchdog::patience() const {
+  return was_stopped() ? times_.answer : times_.quick_answer / 2;
+}
+
 void Watchdog::look_for_lost_peers() {
   if (!any_ended()) return;
-  // A rank that ends the job for a reason of its own has said so before. Perhaps because of this
-  // one, which was stopped until mpirun woke it to end it: then its letters are yet to be read.
-  const bool was_stopped = flight_clock() - continued_ < times_.ended;
-  const Seconds patience = was_stopped ? times_.answer : times_.quick_answer / 2;
-  if (wait(patience, [&] { return ended_.has_value(); })) return obey();
+  // A rank that ends the job for a reason of its own has said so before.
+  if (wait(patience(), [&] { return ended_.has_value(); })) return obey();
   Trouble trouble = collective_in_flight(0).value_or(Trouble{});
   trouble.kind = Trouble::Kind::kLost;
   conclude(std::move(trouble));
@@ -389,10 +398,13 @@ void Watchdog::obey() {
 }
 
 void Watchdog::end_with_own_error(const Error& error) {
-  if (auto trouble = failed_collective(error)) {
+  auto trouble = failed_collective(error);
+  if (trouble || error.code() == ExitCode::kTimeout) {
     // A transport may notice before the kernel tells that a peer has ended.
-    wait(times_.quick_answer / 2, [&] { return ended_.has_value() || any_ended(); });
+    wait(patience(), [&] { return ended_.has_value() || (any_ended() && !was_stopped()); });
     if (ended_) return obey();
+  }
+  if (trouble) {
     if (any_ended()) trouble->kind = Trouble::Kind::kLost;
     return conclude(std::move(*trouble));
   }

@@ -94,6 +94,8 @@ class Watchdog {
   bool all_answered() const;
   bool all_written() const;
   bool any_ended() const;
+  bool was_stopped() const;
+  Seconds patience() const;
   std::vector<PeerState> peers() const;
   std::optional<Trouble> collective_in_flight(double longer_than) const;
   std::optional<Trouble> failed_collective(const Error& error) const;
