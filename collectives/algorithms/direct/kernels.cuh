@@ -157,7 +157,7 @@ __device__ inline Turn begin(const Lane& lane) {
   const std::uint64_t number = lane.state->calls;
   // By a thread that no peer waits for.
   if (blockIdx.x == 0 && threadIdx.x == kThreads - 1) {
-    make_stamp_here(lane.stamps.start, lane.stamps.start_counter, lane.stamps.number);
+    make_stamp<false>(lane.stamps.start, lane.stamps.start_counter, lane.stamps.number);
   }
   const bool second = kOmit != Omit::kSecondHalf && number % 2 != 0;
   return {number, second ? lane.half_bytes : 0};
@@ -200,7 +200,7 @@ __device__ inline void end(const Lane& lane, const Turn& turn) {
   if (before + 1 != gridDim.x) return;
   lane.state->finished_blocks = 0;
   lane.state->calls = turn.number + 1;
-  make_stamp_here(lane.stamps.finish, lane.stamps.finish_counter, lane.stamps.number);
+  make_stamp<false>(lane.stamps.finish, lane.stamps.finish_counter, lane.stamps.number);
 }
 
 // Arithmetic --------------------------------------------------------------------------------------
