@@ -95,7 +95,9 @@ std::unique_ptr<Communicator> join_gpus_by_size(MpiSession& session, Device& dev
   };
   parts.small = [&] {
     DirectResult result = join_directly(session, device, options);
-    if (!result.communicator && options.note) {
+    if (result.communicator) {
+      if (options.on_direct) options.on_direct(options.direct);
+    } else if (options.note) {
       options.note("no direct collectives: " + result.refusal);
     }
     return std::move(result.communicator);

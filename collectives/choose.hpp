@@ -54,6 +54,8 @@ struct CommunicatorOptions {
   /// file.
   SizeLimits direct = {};
   std::int64_t one_shot_bytes = -1;
+  /// Is told up to what sizes calls of GPUs are direct, where they are.
+  std::function<void(const SizeLimits&)> on_direct = {};
   /// Is told what the job does without: "no direct collectives: ...".
   std::function<void(const std::string&)> note = {};
   /// Told when the transport hears of an error in the background; see NcclOptions.

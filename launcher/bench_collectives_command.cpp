@@ -304,19 +304,14 @@ class Bench {
   std::unique_ptr<Communicator> join(const std::string& transport, bool optional) {
     CommunicatorOptions asked;
     asked.asked = transport == kOrdered ? "auto" : transport;
-    asked.threads = job_.environment().threads;
     asked.timeout = kJoinSeconds;
-    asked.log = &job_.flights();
     try {
-      return create_communicator(job_.session(), job_.device(), asked);
-    } catch (const Error& error) {
-      // All ranks decide alike.
-      const bool everywhere =
-          error.code() == ExitCode::kConfiguration || error.code() == ExitCode::kEnvironment;
-      if (!everywhere) throw;
-      if (!optional) job_.together([&] { throw Error(error.code(), error.what()); });
-      if (job_.session().rank() == 0)
+      return job_.connect(std::move(asked));
+    } catch (const SharedError& error) {
+      if (!optional) throw;
+      if (job_.session().rank() == 0) {
         job_.log().note(fmt::format("no {}: {}", transport, error.what()));
+      }
       return nullptr;
     }
   }

@@ -41,12 +41,6 @@ class ControlExchange final : public RankExchange {
   MpiSession& session_;
 };
 
-/// An error that every rank throws at the same place.
-class SharedError final : public Error {
- public:
-  using Error::Error;
-};
-
 /// Codes that runtime code throws on all ranks alike: of saving, loading and non-finite steps.
 bool shared(const Error& error) {
   return dynamic_cast<const SharedError*>(&error) != nullptr ||
@@ -182,16 +176,16 @@ void Job::open(const Config& config, bool allow_plugins) {
   if (session_.size() > 1) {
     CommunicatorOptions options;
     options.asked = config.collectives.transport;
-    options.threads = threads_;
     options.timeout = config.collectives.timeout;
-    options.log = &flights_;
-    options.failed = [this](const Error& error) { watchdog_->end_with(error); };
+    options.on_direct = [this](const SizeLimits& limits) { direct_ = text_of(limits); };
     options.note = [this](const std::string& text) {
       if (session_.rank() == 0) log_.info("{}", text);
     };
     prepare_for_nccl();
     set_crossovers(config, options);
-    create_communicator(options);
+    communicator_ = connect(std::move(options));
+    cancellable_.store(communicator_.get());
+    say_how_nccl_runs();
     if (config.collectives.check) communicator_->check_calls(create_call_check(session_));
   }
 }
@@ -214,16 +208,21 @@ void Job::set_crossovers(const Config& config, CommunicatorOptions& options) {
   options.one_shot_bytes = crossovers.one_shot_bytes;
 }
 
-void Job::create_communicator(const CommunicatorOptions& options) {
+std::unique_ptr<Communicator> Job::connect(CommunicatorOptions options) {
+  options.threads = threads_;
+  options.log = &flights_;
+  options.failed = [this](const Error& error) { watchdog_->end_with(error); };
   try {
-    communicator_ = ingot::create_communicator(session_, *device_, options);
+    return create_communicator(session_, *device_, options);
   } catch (const Error& error) {
     const bool everywhere =
         error.code() == ExitCode::kConfiguration || error.code() == ExitCode::kEnvironment;
     if (everywhere) throw SharedError(error.code(), error.what());  // all ranks decide alike
     throw;
   }
-  cancellable_.store(communicator_.get());
+}
+
+void Job::say_how_nccl_runs() {
   if (session_.rank() != 0 || communicator_->transport() != "nccl") return;
   if (!nccl_.log.empty()) log_.info("NCCL tells what it chooses in {}", nccl_.log);
   if (!nccl_.user.empty()) log_.info("NCCL is steered by {}", text_of(nccl_.user));
@@ -268,6 +267,7 @@ Environment Job::environment() const {
   if (environment.transport == "nccl") {
     environment.transport += " " + nccl_version_text();
     environment.nccl_variables = nccl_.user;
+    environment.direct = direct_;
   }
   environment.ranks = session_.size();
   environment.threads = threads_;

@@ -25,6 +25,12 @@
 
 namespace ingot {
 
+/// An error that every rank throws at the same place.
+class SharedError final : public Error {
+ public:
+  using Error::Error;
+};
+
 class Job {
  public:
   Job();
@@ -52,6 +58,9 @@ class Job {
   /// Makes the registry (with plugins, which need `allow_plugins`), the device and the
   /// communicator. Collective.
   void open(const Config& config, bool allow_plugins);
+  /// Another communicator of all ranks, watched like the job's; a refusal is a SharedError.
+  /// Collective, after open().
+  std::unique_ptr<Communicator> connect(CommunicatorOptions options);
   Environment environment() const;
 
   /// Runs a command's body and turns what it throws into an exit code. Errors that all ranks share
@@ -69,7 +78,7 @@ class Job {
   void open_device(const Config& config);
   void prepare_for_nccl();
   void set_crossovers(const Config& config, CommunicatorOptions& options);
-  void create_communicator(const CommunicatorOptions& options);
+  void say_how_nccl_runs();
   void cancel_exchanges();
   [[noreturn]] void end_with(const Error& error);
 
@@ -84,6 +93,7 @@ class Job {
   std::atomic<Communicator*> cancellable_{nullptr};  ///< the same, for the watchdog
   std::string nccl_logs_;
   NcclSettings nccl_;
+  std::string direct_;  ///< what GPUs exchange directly, in words
   int threads_ = 1;
   // Last, and so the first to end: before MPI does, and peers with it. Absent for one rank.
   std::optional<mpi::Mail> mail_;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "ops/base/error.hpp"
+#include "ops/base/units.hpp"
 
 namespace ingot {
 namespace {
@@ -78,6 +79,12 @@ Crossovers measured_crossovers(const Config& config, const MachineFigures& machi
     if (!config.tuning.empty()) throw;
     return {};
   }
+}
+
+std::string text_of(const SizeLimits& limits) {
+  return fmt::format("{} of an all_reduce, {} of a reduce_scatter, {} of an all_gather",
+                     format_bytes(limits.all_reduce), format_bytes(limits.reduce_scatter),
+                     format_bytes(limits.all_gather));
 }
 
 std::string text_of(const Crossovers& crossovers) {

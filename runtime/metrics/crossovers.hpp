@@ -27,6 +27,8 @@ Crossovers crossovers_of(const std::vector<CollectiveFigure>& figures, int ranks
 /// counts as none: it is a cache; one that the configuration names is an Error(kConfiguration).
 Crossovers measured_crossovers(const Config& config, const MachineFigures& machine, int ranks);
 
+/// "512 KiB of an all_reduce, ...": for people, and where the order of sums changes.
+std::string text_of(const SizeLimits& limits);
 /// As one line for other ranks, and back.
 std::string text_of(const Crossovers& crossovers);
 Crossovers crossovers_from(const std::string& text);

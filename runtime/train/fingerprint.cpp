@@ -17,6 +17,8 @@ std::string numerics_fingerprint(const Config& config, const Environment& enviro
   if (config.parallel.reduction == "ordered") return text;
   text += fmt::format("; {} ranks of {} threads", environment.ranks, environment.threads);
   if (environment.ranks > 1) text += " over " + environment.transport;
+  // Direct calls add in another order than NCCL.
+  if (!environment.direct.empty()) text += ", direct up to " + environment.direct;
   for (const auto& [name, value] : environment.nccl_variables) {
     if (!name.starts_with("NCCL_DEBUG")) text += fmt::format(" {}={}", name, value);
   }

@@ -69,6 +69,7 @@ void RunDirectory::describe(const Config& config, const Environment& environment
                          {"host", host_name()},
                          {"kernel", std::string(system.release)},
                          {"command", environment.command_line}};
+  if (!environment.direct.empty()) json["direct"] = environment.direct;
   if (!environment.nccl_variables.empty()) json["nccl_variables"] = environment.nccl_variables;
   write_file_atomically(path_ + "/environment.json",
                         json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",

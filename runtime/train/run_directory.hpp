@@ -15,6 +15,7 @@ struct Environment {
   std::string isa;                                    ///< instruction set that matrix products use
   std::string transport;                              ///< with its version where it is a library's
   std::map<std::string, std::string> nccl_variables;  ///< NCCL_* that the user set
+  std::string direct;  ///< up to what sizes GPUs exchange directly; empty where they do not
   int ranks = 1;
   int threads = 1;
   std::string command_line;

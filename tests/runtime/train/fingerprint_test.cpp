@@ -54,6 +54,22 @@ TEST(Fingerprint, DependsOnRanksAndThreadsWhereSumsDo) {
   EXPECT_THAT(fingerprint("fast", 1, 1), Not(HasSubstr("shm")));
 }
 
+TEST(Fingerprint, DependsOnWhatIsExchangedDirectlyWhereSumsDo) {
+  Config config;
+  Environment environment;
+  environment.transport = "nccl 2.28.3";
+  environment.ranks = 2;
+  environment.direct = "512KiB of an all_reduce";
+  const std::string direct = numerics_fingerprint(config, environment, "");
+  EXPECT_THAT(direct, HasSubstr("over nccl 2.28.3, direct up to 512KiB of an all_reduce"));
+  environment.direct.clear();
+  EXPECT_THAT(numerics_fingerprint(config, environment, ""), Not(HasSubstr("direct")));
+  config.parallel.reduction = "ordered";
+  const std::string ordered = numerics_fingerprint(config, environment, "");
+  environment.direct = "512KiB of an all_reduce";
+  EXPECT_EQ(numerics_fingerprint(config, environment, ""), ordered);
+}
+
 TEST(Fingerprint, IsThatOfRank0) {
   Texts equal({"a", "a"});
   EXPECT_EQ(agreed_fingerprint("a", true, equal), "a");
