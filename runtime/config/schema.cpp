@@ -224,7 +224,8 @@ Schema parallel_schema() {
               "What each rank keeps only its part of; each word includes those before it. "
               "optimizer: moments and, in bf16, the f32 weights. gradients: they are reduced after "
               "each micro batch. parameters: weights are gathered bucket by bucket before each "
-              "use, forward and backward, so that about two buckets of them are in memory."),
+              "use, forward and backward, so that about two buckets of them are in memory. With "
+              "gradients and parameters a tied embedding's gradient is whole while backward runs."),
        choice("shard_group", &ParallelConfig::shard_group, {"job", "node"},
               "The ranks that share one state. node: each node keeps a whole one, and gradients "
               "are summed inside nodes before they are across; nodes then need equally many "

@@ -9,8 +9,6 @@
 namespace ingot {
 namespace {
 
-constexpr int kRanks = 8;
-
 class ShardedPlan : public ::testing::TestWithParam<const char*> {
  protected:
   ShardedPlan() : device_(test::make_device(cpu_device_, 1)) {
@@ -24,7 +22,7 @@ class ShardedPlan : public ::testing::TestWithParam<const char*> {
   EnginePlan plan(const char* shard, const char* reduction = "fast") {
     config_.parallel.shard = shard;
     config_.parallel.reduction = reduction;
-    const ParallelPlan parallel = plan_parallel(config_, {.ranks = kRanks, .rank = 3}, 1);
+    const ParallelPlan parallel = plan_parallel(config_, {.ranks = ranks_, .rank = ranks_ - 1}, 1);
     return plan_engine({config_, {.vocabulary = 50}}, registry_, device_, parallel);
   }
   std::map<std::string, std::int64_t> table(const EnginePlan& plan) const {
@@ -35,6 +33,7 @@ class ShardedPlan : public ::testing::TestWithParam<const char*> {
     return result;
   }
 
+  int ranks_ = 8;
   std::unique_ptr<cpu::CpuDevice> cpu_device_;
   Device& device_;
   Registry registry_;
@@ -42,25 +41,33 @@ class ShardedPlan : public ::testing::TestWithParam<const char*> {
 };
 
 TEST_P(ShardedPlan, HoldsAPartOfEverythingAndTwoLayers) {
-  const EnginePlan whole = plan("none");
-  const EnginePlan sharded = plan("parameters");
-  auto before = table(whole);
-  auto after = table(sharded);
-  const std::int64_t part = sharded.layout.elements / kRanks * 4;
-  for (const char* name : {store::kMaster, store::kGradients, store::kMoment1, store::kMoment2}) {
-    EXPECT_EQ(after.at(name), part) << name;
-    EXPECT_GE(before.at(name), whole.layout.elements * 4) << name;
+  for (const bool tied : {false, true}) {
+    for (const int ranks : {2, 8}) {
+      SCOPED_TRACE(fmt::format("tied {}, {} ranks", tied, ranks));
+      config_.model.tied = tied;
+      ranks_ = ranks;
+      const EnginePlan whole = plan("none");
+      const EnginePlan sharded = plan("parameters");
+      auto before = table(whole);
+      auto after = table(sharded);
+      const std::int64_t part = sharded.layout.elements / ranks * 4;
+      for (const char* name :
+           {store::kMaster, store::kGradients, store::kMoment1, store::kMoment2}) {
+        EXPECT_EQ(after.at(name), part) << name;
+        EXPECT_GE(before.at(name), whole.layout.elements * 4) << name;
+      }
+      if (sharded.type == DType::kBf16) {
+        EXPECT_EQ(after.at(store::kWeights), part / 2);
+      }
+      std::int64_t layer = 0;  // elements of the largest
+      for (const Bucket& bucket : sharded.layout.buckets) layer = std::max(layer, bucket.count);
+      // Two layers' weights, and their gradients before they are reduced.
+      std::int64_t layers = 2 * layer * (size_of(sharded.type) + size_of(DType::kF32));
+      // A tied embedding's gradient, which the first and the last op of backward write, stays too.
+      if (tied) layers += sharded.layout.buckets.back().count * size_of(DType::kF32);
+      EXPECT_LE(after.at("arena"), before.at("arena") + layers);
+    }
   }
-  if (sharded.type == DType::kBf16) {
-    EXPECT_EQ(after.at(store::kWeights), part / 2);
-  }
-  std::int64_t layer = 0;  // elements of the largest
-  for (const Bucket& bucket : sharded.layout.buckets) layer = std::max(layer, bucket.count);
-  const std::int64_t gathered = 2 * layer * size_of(sharded.type);
-  const std::int64_t reduced = 2 * layer * size_of(DType::kF32);
-  // The tied embedding's gradient, which the first and the last op of backward write, stays too.
-  const std::int64_t tied = sharded.layout.buckets.back().count * size_of(DType::kF32);
-  EXPECT_LE(after.at("arena"), before.at("arena") + gathered + reduced + tied);
 }
 
 TEST_P(ShardedPlan, GathersWeightsForTheForwardPassAndAgainForBackward) {
