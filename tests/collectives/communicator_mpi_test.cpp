@@ -17,7 +17,7 @@
 #include "collectives/choose.hpp"
 #include "collectives/flight_report.hpp"
 #include "tests/collectives/contributions.hpp"
-#include "tests/collectives/rank_device.hpp"
+#include "tests/collectives/mirror.hpp"
 #include "tests/count_allocations.hpp"
 
 namespace ingot {

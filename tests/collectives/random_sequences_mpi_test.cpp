@@ -17,7 +17,7 @@
 
 #include "collectives/choose.hpp"
 #include "tests/collectives/contributions.hpp"
-#include "tests/collectives/rank_device.hpp"
+#include "tests/collectives/mirror.hpp"
 
 namespace ingot {
 namespace {

@@ -8,14 +8,10 @@
 #include <span>
 #include <vector>
 
-#include "ops/base/error.hpp"
 #include "ops/device/device.hpp"
 #include "tests/far_device.hpp"
 #include "tests/mpi_main.hpp"
-
-#if INGOT_TEST_CUDA
-#include "ops/cuda_module.hpp"
-#endif
+#include "tests/rank_device.hpp"
 
 namespace ingot::test {
 
@@ -25,13 +21,9 @@ inline Device& rank_device(std::unique_ptr<cpu::CpuDevice>& owner) {
     owner = make_cpu_device(1, session->local_size());
     return *owner;
   }
-#if INGOT_TEST_CUDA
   static const std::unique_ptr<Device> device =
-      load_cuda_module().create_device(session->local_rank());
+      make_device_of_rank(session->local_rank(), session->local_size());
   return *device;
-#else
-  fail(ExitCode::kEnvironment, "this test was built without CUDA");
-#endif
 }
 
 /// Elements of the device that the host fills and looks at. On the CPU both see the same memory.
