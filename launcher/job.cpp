@@ -104,6 +104,11 @@ void Job::watch() {
   watchdog_.emplace(flights_, *mail_, PeerProcesses(std::move(processes), session_.rank()),
                     kStartSeconds, watchdog_actions());
   session_.progress().set_timeout(std::chrono::duration<double>{0});  // the watchdog's from now on
+  session_.progress().set_failed([this](const Error& error) { watchdog_->end_with(error); });
+}
+
+Job::~Job() {
+  session_.progress().set_failed(nullptr);
 }
 
 WatchdogActions Job::watchdog_actions() {

@@ -34,6 +34,9 @@ class SharedError final : public Error {
 class Job {
  public:
   Job();
+  ~Job();
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
 
   MpiSession& session() { return session_; }
   Logger& log() { return log_; }

@@ -48,6 +48,10 @@ Advance Collective::advance() {
   return advance;
 }
 
+void Collective::note_failure() {
+  if (exchange_.flight != nullptr) exchange_.flight->fail();
+}
+
 std::string Collective::description() const {
   return fmt::format("collective {}, {}, among {} ranks (this is rank {} of them)",
                      exchange_.sequence, describe(exchange_), exchange_.group->size(),

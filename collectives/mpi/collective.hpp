@@ -20,6 +20,8 @@ class Collective final : public Transfer {
 
   Advance advance() override;
   std::string description() const override;
+  /// Marks the call's entry in the flight record.
+  void note_failure() override;
 
  private:
   void choose_algorithm();

@@ -15,12 +15,7 @@ void ControlChannel::run(CollectiveCall call, const char* what) {
   collective_.set({call, &group_});
   call.flight->start();
   progress_.post(collective_);
-  try {
-    progress_.wait(collective_);
-  } catch (...) {
-    call.flight->fail();
-    throw;
-  }
+  progress_.wait(collective_);
   call.flight->finish();
 }
 

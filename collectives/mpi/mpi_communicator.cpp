@@ -103,12 +103,7 @@ void MpiCommunicator::run_slot(void* context) {
   flight->start();
   progress.post(slot->collective);
   // Of a failed collective messages may still be in flight: its slot is not used again.
-  try {
-    progress.wait(slot->collective);
-  } catch (...) {
-    flight->fail();
-    throw;
-  }
+  progress.wait(slot->collective);
   flight->finish();
   if (slot->recorded) return;
   const std::scoped_lock lock(self.mutex_);

@@ -9,7 +9,6 @@
 #include <future>
 #include <utility>
 
-#include "ops/base/error.hpp"
 #include "ops/device/cpu/worker_thread.hpp"
 
 namespace ingot::mpi {
@@ -26,6 +25,16 @@ constexpr std::chrono::milliseconds kQuietMail{20};
 constexpr std::chrono::milliseconds kBusyMail{1};
 constexpr std::chrono::milliseconds kBusyFor{500};
 constexpr std::uint32_t kRoundsPerLook = 64;
+
+Error as_error(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::exception& error) {
+    return {ExitCode::kInternal, fmt::format("unexpected: {}", error.what())};
+  }
+}
 
 }  // namespace
 
@@ -86,7 +95,20 @@ void ProgressThread::post(Transfer& transfer) {
 
 void ProgressThread::wait(Transfer& transfer) {
   transfer.done_.wait_for(transfer.posts_, kNoSpin);
-  if (transfer.error_) std::rethrow_exception(std::exchange(transfer.error_, nullptr));
+  if (!transfer.error_) return;
+  const std::exception_ptr error = std::exchange(transfer.error_, nullptr);
+  std::function<void(const Error&)> failed;
+  {
+    const std::scoped_lock lock(failed_mutex_);
+    failed = failed_;
+  }
+  if (failed) failed(as_error(error));
+  std::rethrow_exception(error);
+}
+
+void ProgressThread::set_failed(std::function<void(const Error&)> failed) {
+  const std::scoped_lock lock(failed_mutex_);
+  failed_ = std::move(failed);
 }
 
 void ProgressThread::set_mailbox(Mailbox* mailbox) {
@@ -203,6 +225,7 @@ bool ProgressThread::advance_all() {
 void ProgressThread::complete(std::size_t index, std::exception_ptr error) {
   Transfer& transfer = *active_[index];
   active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(index));
+  if (error) transfer.note_failure();
   transfer.error_ = std::move(error);
   // The last access: whoever waits may reuse the transfer at once.
   transfer.done_.advance_to(transfer.posts_);

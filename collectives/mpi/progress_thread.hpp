@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "collectives/mpi/transfer.hpp"
+#include "ops/base/error.hpp"
 #include "ops/device/cpu/sequence.hpp"
 
 namespace ingot::mpi {
@@ -38,7 +39,8 @@ class ProgressThread {
 
   /// Starts a transfer, from any thread. It must live until wait() for it has returned.
   void post(Transfer& transfer);
-  /// Blocks until the transfer is complete; throws its error.
+  /// Blocks until the transfer is complete; throws its error, once that was told to whoever
+  /// set_failed() names.
   void wait(Transfer& transfer);
   /// Ends the job with MPI_Abort.
   [[noreturn]] void abort(int exit_code);
@@ -46,6 +48,11 @@ class ProgressThread {
   /// The timeout from now on. Once a watchdog looks after the job, there is none here: it knows who
   /// hangs and where.
   void set_timeout(std::chrono::duration<double> timeout) { timeout_.store(timeout.count()); }
+  /// Who is told of a failed transfer, on the thread that waits for it. Of such a transfer messages
+  /// may still be in flight, which MPI cannot call back once they are matched: it writes to their
+  /// memory whenever they come, and peers may still read there. A job therefore ends here, without
+  /// returning: what an error unwinds gives that memory back. Null: nobody.
+  void set_failed(std::function<void(const Error&)> failed);
   /// Looks after this one from now on, in place of the one before; null: none. That one is not used
   /// any more when the call returns.
   void set_mailbox(Mailbox* mailbox);
@@ -72,6 +79,8 @@ class ProgressThread {
   std::atomic<bool> stopping_{false};
   std::atomic<int> abort_code_{0};
   std::atomic<bool> may_yield_{false};
+  std::mutex failed_mutex_;
+  std::function<void(const Error&)> failed_;  ///< guarded by failed_mutex_
   std::mutex mailbox_mutex_;
   Mailbox* mailbox_ = nullptr;  ///< guarded by mailbox_mutex_, which is held while it is polled
   std::atomic<bool> has_mailbox_{false};

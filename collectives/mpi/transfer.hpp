@@ -24,6 +24,8 @@ class Transfer {
   virtual Advance advance() = 0;
   /// What it is and whom it waits for, in words, for an error about a peer that hangs.
   virtual std::string description() const = 0;
+  /// Told on the progress thread that it failed, before anybody who waits for it is.
+  virtual void note_failure() {}
 
  private:
   friend class ProgressThread;

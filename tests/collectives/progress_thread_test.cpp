@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <deque>
+#include <future>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -60,6 +62,54 @@ class CountingMailbox final : public Mailbox {
 
 ProgressThread make(double timeout = 0) {
   return ProgressThread([] {}, [] {}, std::chrono::duration<double>(timeout));
+}
+
+/// Fails at once, and knows that it did.
+class Failing final : public Transfer {
+ public:
+  Advance advance() override { fail(ExitCode::kTimeout, "no peer"); }
+  std::string description() const override { return "a failure"; }
+  void note_failure() override { noted_.store(true); }
+  bool noted() const { return noted_.load(); }
+
+ private:
+  std::atomic<bool> noted_{false};
+};
+
+TEST(ProgressThread, TellsOfAFailureBeforeWhoeverWaitsCanUnwind) {
+  ProgressThread progress = make();
+  Failing transfer;
+  std::promise<ExitCode> told;
+  std::promise<void> go_on;
+  progress.set_failed([&](const Error& error) {
+    EXPECT_TRUE(transfer.noted());
+    told.set_value(error.code());
+    go_on.get_future().wait();
+  });
+  std::atomic<bool> unwound{false};
+  std::thread waiter([&] {
+    progress.post(transfer);
+    EXPECT_THROW(progress.wait(transfer), Error);
+    unwound.store(true);
+  });
+  EXPECT_EQ(told.get_future().get(), ExitCode::kTimeout);
+  EXPECT_FALSE(unwound.load());
+  go_on.set_value();
+  waiter.join();
+}
+
+TEST(ProgressThread, TellsOfWhatIsNoErrorOfIngotsToo) {
+  class OutOfMemory final : public Transfer {
+   public:
+    Advance advance() override { throw std::bad_alloc(); }
+    std::string description() const override { return "a failure"; }
+  } transfer;
+  ProgressThread progress = make();
+  ExitCode told = ExitCode::kDone;
+  progress.set_failed([&](const Error& error) { told = error.code(); });
+  progress.post(transfer);
+  EXPECT_THROW(progress.wait(transfer), std::bad_alloc);
+  EXPECT_EQ(told, ExitCode::kInternal);
 }
 
 TEST(ProgressThread, CompletesTransfersOfSeveralThreads) {
