@@ -9,42 +9,32 @@ using gpusim::blas::gemm;
 #define GPUSIM_SHAPE(INT) \
   cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, INT m, INT n, INT k
 #define GPUSIM_REQUEST(NAME) #NAME, handle, transa, transb, m, n, k, alpha
+// The operands of a request: matrices, or those at a stride from one another.
+#define GPUSIM_OPERANDS(A, B, C, COMPUTE) {a, A, lda}, {b, B, ldb}, beta, {c, C, ldc}, COMPUTE
+#define GPUSIM_STRIDED_OPERANDS(A, B, C, COMPUTE) \
+  {a, A, lda, stride_a}, {b, B, ldb, stride_b}, beta, {c, C, ldc, stride_c}, COMPUTE, batch
 
 // One product of matrices of T.
 #define GPUSIM_GEMM(NAME, INT, T, TYPE, COMPUTE)                                                   \
   cublasStatus_t NAME(GPUSIM_SHAPE(INT), const T* alpha, const T* a, INT lda, const T* b, INT ldb, \
                       const T* beta, T* c, INT ldc) {                                              \
-    return gemm(                                                                                   \
-        {GPUSIM_REQUEST(NAME), {a, TYPE, lda}, {b, TYPE, ldb}, beta, {c, TYPE, ldc}, COMPUTE});    \
+    return gemm({GPUSIM_REQUEST(NAME), GPUSIM_OPERANDS(TYPE, TYPE, TYPE, COMPUTE)});               \
   }
 
 // Matrices of T at a stride from one another.
-#define GPUSIM_GEMM_STRIDED(NAME, INT, T, TYPE, COMPUTE)                                   \
-  cublasStatus_t NAME(GPUSIM_SHAPE(INT), const T* alpha, const T* a, INT lda,              \
-                      long long int stride_a, const T* b, INT ldb, long long int stride_b, \
-                      const T* beta, T* c, INT ldc, long long int stride_c, INT batch) {   \
-    return gemm({GPUSIM_REQUEST(NAME),                                                     \
-                 {a, TYPE, lda, stride_a},                                                 \
-                 {b, TYPE, ldb, stride_b},                                                 \
-                 beta,                                                                     \
-                 {c, TYPE, ldc, stride_c},                                                 \
-                 COMPUTE,                                                                  \
-                 batch});                                                                  \
+#define GPUSIM_GEMM_STRIDED(NAME, INT, T, TYPE, COMPUTE)                                     \
+  cublasStatus_t NAME(GPUSIM_SHAPE(INT), const T* alpha, const T* a, INT lda,                \
+                      long long int stride_a, const T* b, INT ldb, long long int stride_b,   \
+                      const T* beta, T* c, INT ldc, long long int stride_c, INT batch) {     \
+    return gemm({GPUSIM_REQUEST(NAME), GPUSIM_STRIDED_OPERANDS(TYPE, TYPE, TYPE, COMPUTE)}); \
   }
 
 // Matrices of T behind arrays of pointers.
-#define GPUSIM_GEMM_BATCHED(NAME, INT, T, TYPE, COMPUTE)                                 \
-  cublasStatus_t NAME(GPUSIM_SHAPE(INT), const T* alpha, const T* const a[], INT lda,    \
-                      const T* const b[], INT ldb, const T* beta, T* const c[], INT ldc, \
-                      INT batch) {                                                       \
-    return gemm({GPUSIM_REQUEST(NAME),                                                   \
-                 {a, TYPE, lda},                                                         \
-                 {b, TYPE, ldb},                                                         \
-                 beta,                                                                   \
-                 {c, TYPE, ldc},                                                         \
-                 COMPUTE,                                                                \
-                 batch,                                                                  \
-                 true});                                                                 \
+#define GPUSIM_GEMM_BATCHED(NAME, INT, T, TYPE, COMPUTE)                                          \
+  cublasStatus_t NAME(GPUSIM_SHAPE(INT), const T* alpha, const T* const a[], INT lda,             \
+                      const T* const b[], INT ldb, const T* beta, T* const c[], INT ldc,          \
+                      INT batch) {                                                                \
+    return gemm({GPUSIM_REQUEST(NAME), GPUSIM_OPERANDS(TYPE, TYPE, TYPE, COMPUTE), batch, true}); \
   }
 
 // The same three with types given by the caller; the algorithm asked for makes no difference here.
@@ -53,12 +43,7 @@ using gpusim::blas::gemm;
                       INT lda, const void* b, cudaDataType b_type, INT ldb, const void* beta,   \
                       void* c, cudaDataType c_type, INT ldc, cublasComputeType_t compute_type,  \
                       cublasGemmAlgo_t /*algorithm*/) {                                         \
-    return gemm({GPUSIM_REQUEST(NAME),                                                          \
-                 {a, a_type, lda},                                                              \
-                 {b, b_type, ldb},                                                              \
-                 beta,                                                                          \
-                 {c, c_type, ldc},                                                              \
-                 compute_type});                                                                \
+    return gemm({GPUSIM_REQUEST(NAME), GPUSIM_OPERANDS(a_type, b_type, c_type, compute_type)}); \
   }
 #define GPUSIM_GEMM_STRIDED_EX(NAME, INT)                                                       \
   cublasStatus_t NAME(GPUSIM_SHAPE(INT), const void* alpha, const void* a, cudaDataType a_type, \
@@ -66,13 +51,8 @@ using gpusim::blas::gemm;
                       INT ldb, long long int stride_b, const void* beta, void* c,               \
                       cudaDataType c_type, INT ldc, long long int stride_c, INT batch,          \
                       cublasComputeType_t compute_type, cublasGemmAlgo_t /*algorithm*/) {       \
-    return gemm({GPUSIM_REQUEST(NAME),                                                          \
-                 {a, a_type, lda, stride_a},                                                    \
-                 {b, b_type, ldb, stride_b},                                                    \
-                 beta,                                                                          \
-                 {c, c_type, ldc, stride_c},                                                    \
-                 compute_type,                                                                  \
-                 batch});                                                                       \
+    return gemm(                                                                                \
+        {GPUSIM_REQUEST(NAME), GPUSIM_STRIDED_OPERANDS(a_type, b_type, c_type, compute_type)}); \
   }
 #define GPUSIM_GEMM_BATCHED_EX(NAME, INT)                                                       \
   cublasStatus_t NAME(GPUSIM_SHAPE(INT), const void* alpha, const void* const a[],              \
@@ -80,26 +60,16 @@ using gpusim::blas::gemm;
                       INT ldb, const void* beta, void* const c[], cudaDataType c_type, INT ldc, \
                       INT batch, cublasComputeType_t compute_type,                              \
                       cublasGemmAlgo_t /*algorithm*/) {                                         \
-    return gemm({GPUSIM_REQUEST(NAME),                                                          \
-                 {a, a_type, lda},                                                              \
-                 {b, b_type, ldb},                                                              \
-                 beta,                                                                          \
-                 {c, c_type, ldc},                                                              \
-                 compute_type,                                                                  \
-                 batch,                                                                         \
-                 true});                                                                        \
+    return gemm({GPUSIM_REQUEST(NAME), GPUSIM_OPERANDS(a_type, b_type, c_type, compute_type),   \
+                 batch, true});                                                                 \
   }
 // f32 arithmetic on matrices of types given by the caller.
 #define GPUSIM_SGEMM_EX(NAME, INT)                                                               \
   cublasStatus_t NAME(GPUSIM_SHAPE(INT), const float* alpha, const void* a, cudaDataType a_type, \
                       INT lda, const void* b, cudaDataType b_type, INT ldb, const float* beta,   \
                       void* c, cudaDataType c_type, INT ldc) {                                   \
-    return gemm({GPUSIM_REQUEST(NAME),                                                           \
-                 {a, a_type, lda},                                                               \
-                 {b, b_type, ldb},                                                               \
-                 beta,                                                                           \
-                 {c, c_type, ldc},                                                               \
-                 CUBLAS_COMPUTE_32F});                                                           \
+    return gemm(                                                                                 \
+        {GPUSIM_REQUEST(NAME), GPUSIM_OPERANDS(a_type, b_type, c_type, CUBLAS_COMPUTE_32F)});    \
   }
 
 extern "C" {
