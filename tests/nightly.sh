@@ -43,7 +43,7 @@ all_tsan() {
   run_ctest tsan -L 'unit|mpi' -j "$cores" --timeout 1800
 }
 
-# The numbers of ranks that CI leaves out.
+# What CI leaves out: numbers of ranks, and modes of training on two nodes.
 rest_of_sweep() {
   build_release
   build_gpusim

@@ -61,6 +61,33 @@ if(DEBIAN_PYTHON AND TARGET ingot AND TARGET ingot_cuda)
   endforeach()
 endif()
 
+# Training over NCCL between two nodes, and links that fail; in whole, it is nightly.sh's.
+if(DEBIAN_PYTHON AND TARGET ingot AND TARGET ingot_cuda)
+  foreach(case Training Links BrokenLinks)
+    set(checks GPUSIM_CHECKS=none)
+    if(case STREQUAL Training)
+      set(checks GPUSIM_CHECKS=all)
+    endif()
+    set(name gpusim.nodes.${case})
+    foreach(whole "" --full)
+      set(label gpusim)
+      if(whole)
+        if(case STREQUAL BrokenLinks)
+          continue()
+        endif()
+        set(name ${name}.whole)
+        set(label "gpusim;nightly")
+      endif()
+      add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/on_gpu.sh gpusim
+        ${INGOT_GPUSIM_LIBRARIES} ${PROJECT_SOURCE_DIR}/tests/cluster/with_nodes.sh --fabric 2
+        ${DEBIAN_PYTHON} ${PROJECT_SOURCE_DIR}/tests/cluster/gpu_nodes_test.py
+        $<TARGET_FILE:ingot> ${MPIEXEC_EXECUTABLE} ${whole} ${case})
+      set_tests_properties(${name} PROPERTIES LABELS "${label}" TIMEOUT 900 PROCESSORS 2
+        SKIP_RETURN_CODE 77 ENVIRONMENT "INGOT_CUDA_MODULE=$<TARGET_FILE:ingot_cuda>;${checks}")
+    endforeach()
+  endforeach()
+endif()
+
 # The command on GPUs beside the command on the CPU, and the machines it refuses.
 if(DEBIAN_PYTHON AND TARGET ingot AND TARGET ingot_cuda)
   foreach(kind gpusim gpu)
@@ -71,6 +98,37 @@ if(DEBIAN_PYTHON AND TARGET ingot AND TARGET ingot_cuda)
       set_tests_properties(${kind}.training.${case} PROPERTIES LABELS ${kind} SKIP_RETURN_CODE 77
         TIMEOUT 900 PROCESSORS 2 ENVIRONMENT "INGOT_CUDA_MODULE=$<TARGET_FILE:ingot_cuda>")
     endforeach()
+  endforeach()
+endif()
+
+# Timelines of steps, and what profilers of GPUs are told.
+if(DEBIAN_PYTHON AND TARGET ingot)
+  set(trace ${DEBIAN_PYTHON} ${PROJECT_SOURCE_DIR}/tests/launcher/trace_test.py
+    $<TARGET_FILE:ingot> ${MPIEXEC_EXECUTABLE})
+  add_test(NAME launcher.trace COMMAND ${trace} cpu)
+  set_tests_properties(launcher.trace PROPERTIES LABELS "mpi" TIMEOUT 300 PROCESSORS 2)
+  if(TARGET ingot_cuda)
+    add_library(nvtx_recorder MODULE ${CMAKE_CURRENT_LIST_DIR}/launcher/nvtx_recorder.cpp)
+    target_link_libraries(nvtx_recorder PRIVATE ${CMAKE_DL_LIBS})
+    target_include_directories(nvtx_recorder SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+    foreach(kind gpusim gpu)
+      add_test(NAME ${kind}.trace COMMAND ${PROJECT_SOURCE_DIR}/tests/on_gpu.sh ${kind}
+        ${INGOT_GPUSIM_LIBRARIES} ${trace} cuda $<TARGET_FILE:nvtx_recorder>)
+      set_tests_properties(${kind}.trace PROPERTIES LABELS ${kind} SKIP_RETURN_CODE 77 TIMEOUT 300
+        PROCESSORS 2 ENVIRONMENT "INGOT_TEST_GPUS=2;INGOT_CUDA_MODULE=$<TARGET_FILE:ingot_cuda>")
+    endforeach()
+  endif()
+endif()
+
+# The bench script for GPUs, from end to end.
+if(DEBIAN_PYTHON AND TARGET ingot AND TARGET ingot_cuda)
+  foreach(kind gpusim gpu)
+    add_test(NAME ${kind}.bench.gpu_sh COMMAND ${PROJECT_SOURCE_DIR}/tests/on_gpu.sh ${kind}
+      ${INGOT_GPUSIM_LIBRARIES} ${DEBIAN_PYTHON} ${PROJECT_SOURCE_DIR}/tests/bench/gpu_test.py
+      $<TARGET_FILE:ingot> ${kind})
+    set_tests_properties(${kind}.bench.gpu_sh PROPERTIES LABELS ${kind} SKIP_RETURN_CODE 77
+      TIMEOUT 300 PROCESSORS 2 ENVIRONMENT
+        "INGOT_TEST_GPUS=2;INGOT_CUDA_MODULE=$<TARGET_FILE:ingot_cuda>;GPUSIM_CHECKS=none")
   endforeach()
 endif()
 

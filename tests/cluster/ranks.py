@@ -39,12 +39,12 @@ def prepare(ingot):
 class Job:
     """A job under mpirun. Its output is read as it comes, so that no rank waits for a pipe."""
 
-    def __init__(self, ingot, mpirun, ranks, *overrides, **environment):
+    def __init__(self, ingot, mpirun, ranks, *overrides, config="job.yaml", **environment):
         # On the nodes of with_nodes.sh: one rank each of two, else two on the first.
         nodes = ["--map-by", f"ppr:{1 if ranks == 2 else 2}:node"] if SEVERAL_NODES else []
         self.process = subprocess.Popen(
             [mpirun, "--quiet", "--oversubscribe", "--bind-to", "none", "--mca",
-             "mpi_yield_when_idle", "1", *nodes, "-np", str(ranks), ingot, "train", "job.yaml",
+             "mpi_yield_when_idle", "1", *nodes, "-np", str(ranks), ingot, "train", config,
              *overrides],
             env={**ENVIRONMENT, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace")

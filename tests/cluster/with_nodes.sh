@@ -3,11 +3,13 @@
 # each, joined by a switch, between which a plain mpirun starts ranks over TCP. To MPI each is a
 # machine of its own.
 #
-#   tests/cluster/with_nodes.sh [--link "TC QDISC"] NODES COMMAND...
+#   tests/cluster/with_nodes.sh [--link "TC QDISC"] [--fabric] NODES COMMAND...
 #   tests/cluster/with_nodes.sh --link "tbf rate 1gbit burst 256kb latency 50ms" 2 mpirun -np 4 ...
 #
 # --link shapes what each node sends (as after `tc qdisc add dev wire root`). Nodes are called
-# node0, node1, ...; `$INGOT_ON_NODE 1 COMMAND...` runs something on another one. The exit code is
+# node0, node1, ...; `$INGOT_ON_NODE 1 COMMAND...` runs something on another one. --fabric gives them
+# a second network, of interfaces `fabric`, for NCCL, whose node N ends at `fabricN` of the switch:
+# `nsenter -t 1 --net ip link set fabric1 down` cuts it and leaves MPI alone. The exit code is
 # that of COMMAND, or 77 where this machine does not let namespaces be made (needs root or user
 # namespaces) or its kernel has no such qdisc. All processes lie in one PID namespace and end with
 # this script, however it ends.
@@ -15,14 +17,14 @@ set -euo pipefail
 self=$(realpath -- "${BASH_SOURCE[0]}")
 
 usage() {
-  sed -n '2,15s/^# \{0,1\}//p' "$self"
+  sed -n '2,17s/^# \{0,1\}//p' "$self"
   exit 64
 }
 
 # Inside of the namespaces, as process 1 of its own.
 inside() {
-  local folder=$1 link=$2 nodes=$3 node namespace
-  shift 3
+  local folder=$1 link=$2 fabric=$3 nodes=$4 node namespace
+  shift 4
   # What Open MPI calls by process number and host name must not meet another run's.
   mount -t tmpfs tmpfs /dev/shm
   echo "127.0.0.1 localhost" >"$folder/hosts"
@@ -35,6 +37,11 @@ inside() {
   # This process becomes the switch; sleepers hold the nodes' namespaces.
   ip link add name switch type bridge
   ip link set switch up
+  if [[ $fabric ]]; then
+    ip link add name fabric type bridge
+    ip link set fabric up
+    export NCCL_SOCKET_IFNAME=fabric
+  fi
   for ((node = 0; node < nodes; ++node)); do
     unshare --net --uts sh -c 'hostname "$1" && touch "$2" && exec sleep infinity' \
       sh "node$node" "$folder/ready$node" &
@@ -50,6 +57,13 @@ inside() {
       ip link set lo up
       ip address add 10.77.0.$((node + 1))/24 dev wire
       ip link set wire up"
+    if [[ $fabric ]]; then
+      ip link add name fabric netns "$namespace" type veth peer name "fabric$node"
+      ip link set "fabric$node" master fabric up
+      nsenter -t "$namespace" --net sh -ec "
+        ip address add 10.78.0.$((node + 1))/24 dev fabric
+        ip link set fabric up"
+    fi
     # shellcheck disable=SC2086
     if [[ $link ]] && ! nsenter -t "$namespace" --net tc qdisc add dev wire root $link; then
       echo "with_nodes.sh: skipped, this kernel cannot shape links by '$link'" >&2
@@ -84,10 +98,14 @@ if [[ ${1:-} == --inside ]]; then
   inside "$@"
 fi
 
-link=
+link= fabric=
 if [[ ${1:-} == --link && $# -ge 2 ]]; then
   link=$2
   shift 2
+fi
+if [[ ${1:-} == --fabric ]]; then
+  fabric=yes
+  shift
 fi
 [[ ${1:-} =~ ^[1-9][0-9]?$ && $# -ge 2 ]] || usage
 
@@ -114,7 +132,7 @@ trap 'exit 143' TERM
 trap 'exit 130' INT HUP
 # In the background, for a signal to be heard while it runs.
 setpriv --pdeathsig KILL unshare "${spaces[@]}" \
-  "$BASH" "$self" --inside "$folder" "$link" "$@" <&0 &
+  "$BASH" "$self" --inside "$folder" "$link" "$fabric" "$@" <&0 &
 child=$!
 status=0
 wait "$child" || status=$?
