@@ -11,6 +11,7 @@
 #include "cudart/event.hpp"
 #include "memory/address_space.hpp"
 #include "memory/peer_access.hpp"
+#include "report/traffic.hpp"
 
 using namespace gpusim;
 using namespace gpusim::cudart;
@@ -58,6 +59,7 @@ cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t* handle, void* pointer) {
     require(block != nullptr && block->live && block->kind == MemoryKind::kDevice,
             cudaErrorInvalidValue);
     if (!block->exportable) {
+      report::add_library_memory("exports_refused", 0);
       explain("cudaIpcGetMemHandle: memory of ncclMemAlloc cannot be shared with other processes");
       fail(cudaErrorInvalidValue);
     }

@@ -3,10 +3,14 @@
 #include <nccl.h>
 
 #include <cstring>
+#include <mutex>
+#include <set>
 
 #include "cudart/internal.hpp"
 #include "cudart/regions.hpp"
 #include "nccl/group.hpp"
+#include "nccl/log.hpp"
+#include "report/traffic.hpp"
 
 using namespace gpusim::nccl;
 
@@ -19,6 +23,34 @@ Reduction reduction_of(const ncclComm* communicator, ncclRedOp_t operation) {
     if (found != communicator->reductions.end()) return found->second;
   }
   return {.operation = operation};
+}
+
+/// Memory that communicators of this process have registered, by address, for the check that none
+/// is freed meanwhile.
+class Registered {
+ public:
+  void add(const void* data) {
+    const std::lock_guard lock(mutex_);
+    addresses_.insert(data);
+  }
+  void remove(const void* data) {
+    const std::lock_guard lock(mutex_);
+    const auto found = addresses_.find(data);
+    if (found != addresses_.end()) addresses_.erase(found);
+  }
+  bool has(const void* data) const {
+    const std::lock_guard lock(mutex_);
+    return addresses_.contains(data);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::multiset<const void*> addresses_;
+};
+
+Registered& registered() {
+  static Registered* all = new Registered;
+  return *all;
 }
 
 }  // namespace
@@ -179,10 +211,16 @@ ncclResult_t ncclMemAlloc(void** memory, size_t bytes) {
     return refuse(nullptr, ncclUnhandledCudaError, "out of memory");
   }
   gpusim::cudart::forbid_export(*memory);
+  gpusim::report::add_library_memory("allocated", bytes);
   return ncclSuccess;
 }
 
 ncclResult_t ncclMemFree(void* memory) {
+  if (memory != nullptr) gpusim::report::add_library_memory("freed", 0);
+  if (registered().has(memory)) {
+    gpusim::report_problem("registered memory freed",
+                           "ncclMemFree of memory that a communicator still has registered");
+  }
   return cudaFree(memory) == cudaSuccess
              ? ncclSuccess
              : refuse(nullptr, ncclUnhandledCudaError, "not memory of this library");
@@ -198,6 +236,10 @@ ncclResult_t ncclCommRegister(const ncclComm_t comm, void* data, size_t bytes, v
   }
   *handle = data;
   comm->registered.emplace(data, address);
+  registered().add(data);
+  gpusim::report::add_library_memory("registered", bytes);
+  log_info(Subsystem::kRegister, comm->device,
+           "ncclCommRegister of " + std::to_string(bytes) + " bytes");
   return ncclSuccess;
 }
 
@@ -205,6 +247,8 @@ ncclResult_t ncclCommDeregister(const ncclComm_t comm, void* handle) {
   if (!is_communicator(comm) || comm->registered.erase(handle) == 0) {
     return refuse(comm, ncclInvalidArgument, "ncclCommDeregister: not registered");
   }
+  registered().remove(handle);
+  gpusim::report::add_library_memory("deregistered", 0);
   return ncclSuccess;
 }
 

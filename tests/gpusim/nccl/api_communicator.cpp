@@ -32,21 +32,20 @@ std::unique_ptr<ncclComm> make(int rank, int ranks, bool blocking, int device, i
   communicator->device = device;
   communicator->program_device = program_device;
   communicator->blocking = blocking;
-  communicator->state = std::make_shared<CommunicatorState>(rank, ranks);
+  communicator->state = std::make_shared<CommunicatorState>(rank, ranks, device);
   communicator->sends.resize(static_cast<std::size_t>(ranks));
   communicator->receives.resize(static_cast<std::size_t>(ranks));
   return communicator;
 }
 
 /// Runs the initialisation here, or for a non-blocking communicator on a thread of its own.
-ncclResult_t start(ncclComm* communicator, const ncclUniqueId& id) {
+ncclResult_t start(ncclComm* communicator, const ncclUniqueId& id, const char* call) {
   const std::shared_ptr<CommunicatorState> state = communicator->state;
   if (!communicator->blocking) {
-    communicator->initialisation =
-        std::thread([state, id, device = communicator->device] { initialise(state, id, device); });
+    communicator->initialisation = std::thread([state, id, call] { initialise(state, id, call); });
     return ncclInProgress;
   }
-  initialise(state, id, communicator->device);
+  initialise(state, id, call);
   return state->result();
 }
 
@@ -72,7 +71,10 @@ ncclResult_t init_rank(ncclComm_t* result, int ranks, const ncclUniqueId& id, in
   ncclComm* communicator =
       make(rank, ranks, blocking, gpusim::cudart::current_device(), program_device()).release();
   *result = communicator;
-  return submit_start([communicator, id] { return start(communicator, id); });
+  return submit_start([communicator, id, config] {
+    return start(communicator, id,
+                 config == nullptr ? "ncclCommInitRank" : "ncclCommInitRankConfig");
+  });
 }
 
 void end(ncclComm* communicator) {
@@ -164,7 +166,7 @@ ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* resu
     if (place.rank < 0) return ncclSuccess;
     // Agreeing is quick and blocks; connecting the new ranks is what may go on meanwhile.
     *result = make(place.rank, place.ranks, blocking, comm->device, comm->program_device).release();
-    return start(*result, place.id);
+    return start(*result, place.id, "ncclCommSplit");
   });
 }
 
@@ -210,7 +212,7 @@ ncclResult_t ncclCommShrink(ncclComm_t comm, int* excluded, int excluded_count, 
       return refuse(comm, ncclInternalError, "ncclCommShrink: " + why);
     }
     *result = make(place.rank, place.ranks, blocking, comm->device, comm->program_device).release();
-    return start(*result, place.id);
+    return start(*result, place.id, "ncclCommShrink");
   });
 }
 

@@ -184,7 +184,7 @@ Peers find_peers(const ncclUniqueId& id, int rank, int ranks, int device,
   Peers result;
   result.sockets = std::move(peers);
   for (const Entry& entry : table) {
-    result.peers.push_back({entry.device, entry.host != hello.host});
+    result.peers.push_back({entry.device, entry.host != hello.host, entry.host});
   }
   return result;
 }

@@ -6,6 +6,7 @@
 #include <nccl.h>
 
 #include <atomic>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,9 @@ bool make_unique_id(ncclUniqueId& id, std::string& why);
 
 /// What is known of a rank beside its connection.
 struct Peer {
-  int device = 0;        ///< number in its machine
-  bool network = false;  ///< on another machine
+  int device = 0;          ///< number in its machine
+  bool network = false;    ///< on another machine
+  std::uint64_t host = 0;  ///< equal for ranks of one machine
 };
 struct Peers {
   std::vector<Socket> sockets;

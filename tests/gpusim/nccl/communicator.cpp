@@ -1,26 +1,50 @@
 #include "nccl/communicator.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
-#include <cstdlib>
+#include <functional>
+#include <set>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "nccl/bootstrap.hpp"
+#include "nccl/choices.hpp"
+#include "nccl/log.hpp"
 
 namespace gpusim::nccl {
 
 namespace {
 
-bool talks() {
-  const char* level = std::getenv("NCCL_DEBUG");
-  const std::string_view text = level == nullptr ? "" : level;
-  return text == "WARN" || text == "INFO" || text == "TRACE";
-}
-
 std::mutex refusal_mutex;
 std::string& refusal_text() {
   static std::string* text = new std::string;
   return *text;
+}
+
+/// A number of the communicator that is the same on all of its ranks.
+std::string hash_of(const ncclUniqueId& id) {
+  const std::string_view bytes(static_cast<const char*>(id.internal), sizeof id.internal);
+  std::array<char, 24> text{};
+  std::snprintf(text.data(), text.size(), "0x%zx", std::hash<std::string_view>()(bytes));
+  return text.data();
+}
+
+std::string title(const CommunicatorState& state, const ncclUniqueId& id, const char* call) {
+  return std::string(call) + " rank " + std::to_string(state.rank) + " nranks " +
+         std::to_string(state.ranks) + " cudaDev " + std::to_string(state.device) + " nvmlDev " +
+         std::to_string(state.device) + " commId " + hash_of(id);
+}
+
+std::string place_of(const CommunicatorState& state, const std::vector<std::uint64_t>& hosts) {
+  const std::uint64_t host = hosts[static_cast<std::size_t>(state.rank)];
+  const auto begin = hosts.begin();
+  const std::set<std::uint64_t> nodes(begin, hosts.end());
+  return "comm rank " + std::to_string(state.rank) + " nRanks " + std::to_string(state.ranks) +
+         " nNodes " + std::to_string(nodes.size()) + " localRanks " +
+         std::to_string(std::count(begin, hosts.end(), host)) + " localRank " +
+         std::to_string(std::count(begin, begin + state.rank, host)) + " MNNVL 0";
 }
 
 }  // namespace
@@ -37,7 +61,7 @@ void CommunicatorState::set_mesh(std::shared_ptr<Mesh> mesh) {
 }
 
 void CommunicatorState::explain(const std::string& text) {
-  if (talks()) std::fprintf(stderr, "gpusim: nccl: rank %d: %s\n", rank, text.c_str());
+  log_warning(device, "rank " + std::to_string(rank) + ": " + text);
   const std::lock_guard lock(mutex_);
   last_error_ = text;
 }
@@ -93,8 +117,8 @@ bool is_communicator(const ncclComm* communicator) {
 ncclResult_t refuse(ncclComm* communicator, ncclResult_t result, const std::string& text) {
   if (is_communicator(communicator)) {
     communicator->state->explain(text);
-  } else if (talks()) {
-    std::fprintf(stderr, "gpusim: nccl: %s\n", text.c_str());
+  } else {
+    log_warning(-1, text);
   }
   const std::lock_guard lock(refusal_mutex);
   refusal_text() = text;
@@ -109,8 +133,12 @@ const char* last_refusal() {
 }
 
 void initialise(const std::shared_ptr<CommunicatorState>& state, const ncclUniqueId& id,
-                int device) {
+                const char* call) {
   std::string why;
+  const int device = state->device;
+  log_start(device);
+  const std::string what = title(*state, id, call);
+  log_info(Subsystem::kInit, device, what + " - Init START");
   Peers found = find_peers(id, state->rank, state->ranks, device, state->aborted(), why);
   if (found.sockets.empty()) {
     const bool ours = state->aborted().load();
@@ -121,13 +149,19 @@ void initialise(const std::shared_ptr<CommunicatorState>& state, const ncclUniqu
     return;
   }
   const std::weak_ptr<CommunicatorState> weak = state;
+  std::vector<std::uint64_t> hosts;
+  for (const Peer& peer : found.peers) hosts.push_back(peer.host);
+  log_info(Subsystem::kInit, device, place_of(*state, hosts));
+  log_rings_and_trees(state->rank, device, hosts);
   state->set_mesh(std::make_shared<Mesh>(state->rank, std::move(found), [weak](int peer) {
     if (const auto shared = weak.lock()) {
       shared->fail(ncclRemoteError, "lost the connection to rank " + std::to_string(peer));
     }
   }));
   ncclResult_t expected = ncclInProgress;
-  if (state->result() == expected) state->set_result(ncclSuccess);
+  if (state->result() != expected) return;
+  log_info(Subsystem::kInit, device, what + " - Init COMPLETE");
+  state->set_result(ncclSuccess);
 }
 
 }  // namespace gpusim::nccl

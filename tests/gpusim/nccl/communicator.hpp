@@ -22,11 +22,12 @@ namespace gpusim::nccl {
 /// Shared by a communicator, its initialisation and its work in streams.
 class CommunicatorState {
  public:
-  CommunicatorState(int communicator_rank, int communicator_ranks)
-      : rank(communicator_rank), ranks(communicator_ranks) {}
+  CommunicatorState(int communicator_rank, int communicator_ranks, int communicator_device)
+      : rank(communicator_rank), ranks(communicator_ranks), device(communicator_device) {}
 
   const int rank;
   const int ranks;
+  const int device;  ///< number in the machine
   /// Null until the ranks have found each other.
   std::shared_ptr<Mesh> mesh() const;
   void set_mesh(std::shared_ptr<Mesh> mesh);
@@ -101,13 +102,13 @@ class DeviceScope {
 
 bool is_communicator(const ncclComm* communicator);
 
-/// The text of a failed call, for ncclGetLastError(NULL), and on stderr with NCCL_DEBUG=WARN or
-/// more. Returns `result`.
+/// The text of a failed call, for ncclGetLastError(NULL) and, with NCCL_DEBUG=WARN or more, for the
+/// log. Returns `result`.
 ncclResult_t refuse(ncclComm* communicator, ncclResult_t result, const std::string& text);
 const char* last_refusal();
 
-/// Blocking: connects the ranks; the state's result says how it went.
+/// Blocking: connects the ranks; the state's result says how it went. `call`: for the log.
 void initialise(const std::shared_ptr<CommunicatorState>& state, const ncclUniqueId& id,
-                int device);
+                const char* call);
 
 }  // namespace gpusim::nccl

@@ -8,6 +8,7 @@
 #include "cudart/internal.hpp"
 #include "cudart/regions.hpp"
 #include "machine/machine.hpp"
+#include "nccl/choices.hpp"
 #include "nccl/perform.hpp"
 
 namespace gpusim::nccl {
@@ -165,6 +166,7 @@ ncclResult_t enqueue(ncclComm& communicator, std::vector<Call> calls) {
                   : call.kind == Kind::kReceive ? communicator.receives[peer]++
                                                 : communicator.collectives++;
     add_regions(call, *state, regions);
+    log_choice(call, *state);
   }
   const std::string name = title(calls);
   const StreamJoin join(calls);

@@ -25,6 +25,7 @@ struct Collected {
   std::map<std::tuple<int, int, bool>, Transfer> transfers;
   std::map<std::uint64_t, GraphLaunches> graphs;
   std::map<std::string, std::uint64_t> submitted;
+  std::map<std::string, Transfer> memory;  ///< of NCCL, by what was done with it
 };
 
 Collected& collected() {
@@ -55,6 +56,14 @@ void add_submission(const char* kind) {
   Collected& all = collected();
   const std::lock_guard lock(all.mutex);
   ++all.submitted[kind];
+}
+
+void add_library_memory(const char* what, std::uint64_t bytes) {
+  Collected& all = collected();
+  const std::lock_guard lock(all.mutex);
+  Transfer& entry = all.memory[what];
+  entry.bytes += bytes;
+  ++entry.messages;
 }
 
 void write_traffic(nlohmann::ordered_json& document, const nlohmann::ordered_json& remote) {
@@ -89,6 +98,11 @@ void write_traffic(nlohmann::ordered_json& document, const nlohmann::ordered_jso
   auto& submitted = document["submitted"] = nlohmann::ordered_json::object();
   for (const char* kind : {"kernel", "library", "copy", "fill", "host", "graph", "other"}) {
     submitted[kind] = all.submitted.contains(kind) ? all.submitted[kind] : 0;
+  }
+  auto& memory = document["nccl_memory"] = nlohmann::ordered_json::object();
+  for (const char* what : {"allocated", "freed", "registered", "deregistered", "exports_refused"}) {
+    const Transfer entry = all.memory.contains(what) ? all.memory[what] : Transfer{};
+    memory[what] = {{"calls", entry.messages}, {"bytes", entry.bytes}};
   }
 }
 

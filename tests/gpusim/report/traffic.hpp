@@ -28,7 +28,12 @@ void add_graph_launch(std::uint64_t graph, int device, const GraphNodes& nodes);
 /// "host", "graph", "other".
 void add_submission(const char* kind);
 
-/// Adds "links", "graphs", "submitted" to the document. `remote` are the bytes of kernels.
+/// NCCL has handed out, taken back, registered or deregistered memory: "allocated", "freed",
+/// "registered", "deregistered"; or somebody wanted to export such memory, "exports_refused".
+void add_library_memory(const char* what, std::uint64_t bytes);
+
+/// Adds "links", "graphs", "submitted", "nccl_memory" to the document. `remote` are the bytes of
+/// kernels.
 void write_traffic(nlohmann::ordered_json& document, const nlohmann::ordered_json& remote);
 
 }  // namespace gpusim::report
