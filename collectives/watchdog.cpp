@@ -120,7 +120,8 @@ void Watchdog::run() {
   while (!stopping_.load() && !ending_.load()) {
     const double timeout = timeout_.load();
     const double interval = timeout > 0 ? std::clamp(timeout / 10, kOftenest, kRarest) : kRarest;
-    sleep_until(flight_clock() + interval);
+    // Of one that had ended before nothing wakes this thread.
+    if (!any_ended()) sleep_until(flight_clock() + interval);
     if (stopping_.load()) return;
     take_letters();
     std::optional<Error> error;
@@ -400,14 +401,16 @@ void Watchdog::obey() {
 void Watchdog::end_with_own_error(const Error& error) {
   auto trouble = failed_collective(error);
   if (trouble || error.code() == ExitCode::kTimeout) {
-    // A transport may notice before the kernel tells that a peer has ended.
-    wait(patience(), [&] { return ended_.has_value() || (any_ended() && !was_stopped()); });
+    // A transport may notice before the kernel tells that a peer has ended: a process closes its
+    // connections first, and it takes a while to end where it has much memory or many threads.
+    wait(times_.lost, [&] { return ended_.has_value() || (any_ended() && !was_stopped()); });
     if (ended_) return obey();
+    if (any_ended()) {
+      if (!trouble) trouble = collective_in_flight(0).value_or(Trouble{});
+      trouble->kind = Trouble::Kind::kLost;
+    }
   }
-  if (trouble) {
-    if (any_ended()) trouble->kind = Trouble::Kind::kLost;
-    return conclude(std::move(*trouble));
-  }
+  if (trouble) return conclude(std::move(*trouble));
   concluding_ = true;
   const int code = static_cast<int>(error.code());
   actions_.begin_deadline(code);

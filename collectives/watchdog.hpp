@@ -39,6 +39,7 @@ struct WatchdogActions {
 struct WatchdogTimes {
   double answer = 1.0;         ///< for all ranks' answers
   double quick_answer = 0.25;  ///< the same where the job is being ended already
+  double lost = 1.0;           ///< for the kernel to tell of an end that a transport noticed
   double message = 3.0;        ///< for the message of the rank that is to print it
   double written = 1.0;        ///< for the others' flight records
   double ended = 5.0;          ///< for mpirun to end this rank

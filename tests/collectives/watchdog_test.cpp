@@ -162,7 +162,8 @@ class WatchdogTest : public ::testing::Test {
   /// Long, for machines that are busy: nobody waits for what comes earlier. Shorter where a rank is
   /// deaf, for whose answer the others wait in vain.
   WatchdogTimes times_{
-      .answer = 20, .quick_answer = 20, .message = 20, .written = 20, .ended = 0.2};
+
+      .answer = 20, .quick_answer = 20, .lost = 20, .message = 20, .written = 20, .ended = 0.2};
   std::filesystem::path folder_;
   std::unique_ptr<Office> office_;
   Events events_;
@@ -216,7 +217,7 @@ TEST_F(WatchdogTest, LeavesAloneWhatFinishesAndWhatMoves) {
 }
 
 TEST_F(WatchdogTest, ExplainsAFailedCollective) {
-  times_.quick_answer = 0.2;  // half of it is left to the kernel to tell of an end
+  times_.lost = 0.1;
   start(2, 0);
   FlightEntry& entry = call(0, 0, 16);
   entry.start();
@@ -232,7 +233,7 @@ TEST_F(WatchdogTest, ExplainsAFailedCollective) {
 }
 
 TEST_F(WatchdogTest, LetsOneOfTheRanksSpeakWhoseTransportsSayThatAPeerDoesNotCome) {
-  times_.quick_answer = 0.2;
+  times_.lost = 0.1;
   start(3, 0);
   for (const int rank : {0, 1, 2}) call(rank, 0, rank == 2 ? 20 : 16).start();
   std::vector<std::thread> mains;
@@ -283,6 +284,23 @@ TEST_F(WatchdogTest, NoticesAtOnceThatAProcessOfThisMachineHasEnded) {
   EXPECT_THAT(events_.said[0].second, HasSubstr("process has ended, in collective 0"));
   EXPECT_THAT(events_.said[0].second, HasSubstr("arrived: ranks 0, 1"));
   EXPECT_EQ(written(1).rank, 1);
+}
+
+TEST_F(WatchdogTest, NamesTheLostRankWhereATransportNoticesFirstAndNothingWaits) {
+  const pid_t pid = idle_process();
+  start(3, 0, {0, 0, pid});
+  std::vector<std::thread> mains;
+  for (const int rank : {0, 1}) {
+    mains.emplace_back([&, rank] {
+      watchdog(rank).end_with(Error(ExitCode::kTimeout, "a connection is closed"));
+    });
+  }
+  // Its end is seen while the word of the transport waits for it, or before that word came.
+  kill_process(pid);
+  for (std::thread& main : mains) main.join();
+  ASSERT_EQ(events_.said.size(), 1U);
+  EXPECT_THAT(events_.said[0].second, HasSubstr("lost rank 2"));
+  EXPECT_THAT(events_.said[0].second, HasSubstr("process has ended"));
 }
 
 void ask_to_end(const Watchdog& watchdog) {
