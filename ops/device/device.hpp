@@ -138,11 +138,29 @@ class Device {
                                             const std::function<void()>& /*enqueue*/) {
     return nullptr;
   }
+  /// Names what the calling thread enqueues until leave_range(), for profilers that watch the
+  /// device (CUDA: NVTX); ranges may be nested.
+  virtual void enter_range(const char* /*name*/) {}
+  virtual void leave_range() {}
   /// Copies between any two of host and this device's memory, in the stream's order.
   virtual void copy(Stream& stream, void* to, const void* from, std::int64_t bytes) = 0;
   virtual void fill_zero(Stream& stream, void* to, std::int64_t bytes) = 0;
   /// Bytes given out by allocate() and not released.
   virtual std::int64_t allocated_bytes() const = 0;
+};
+
+/// Device::enter_range() until the end of the scope.
+class NamedRange {
+ public:
+  NamedRange(Device& device, const std::string& name) : device_(device) {
+    device.enter_range(name.c_str());
+  }
+  ~NamedRange() { device_.leave_range(); }
+  NamedRange(const NamedRange&) = delete;
+  NamedRange& operator=(const NamedRange&) = delete;
+
+ private:
+  Device& device_;
 };
 
 }  // namespace ingot

@@ -147,6 +147,7 @@ void Executable::enqueue() {
 }
 
 void Executable::enqueue_steps() {
+  const NamedRange range(*device_, program().name);
   for (const Step& step : steps_) {
     try {
       enqueue(step);
@@ -160,6 +161,7 @@ void Executable::enqueue_steps() {
 }
 
 void Executable::enqueue(const Step& step) {
+  const NamedRange range(*device_, program().instructions[step.instruction].label);
   const auto to = [&]() -> const TensorView& { return step.arguments.outputs.front(); };
   const auto from = [&]() -> const TensorView& { return step.arguments.inputs.front(); };
   switch (step.kind) {
@@ -204,6 +206,7 @@ void Executable::wait(const Step& step) {
 std::vector<TimedInstruction> Executable::run_timed() {
   while (marks_.size() < 2 * steps_.size()) marks_.push_back(device_->create_event());
   std::vector<TimedInstruction> times;
+  const NamedRange range(*device_, program().name);
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = steps_[i];
     const bool timed = step.kind != InstructionKind::kRecord && step.kind != InstructionKind::kWait;

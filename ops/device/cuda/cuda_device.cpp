@@ -1,5 +1,7 @@
 #include "ops/device/cuda/cuda_device.hpp"
 
+#include <nvtx3/nvToolsExt.h>
+
 #include <atomic>
 #include <chrono>
 #include <typeinfo>
@@ -179,6 +181,14 @@ std::unique_ptr<Recording> CudaDevice::record(Stream& origin, const std::string&
                                               const std::function<void()>& enqueue) {
   make_current();
   return std::make_unique<GraphRecording>(native(origin), name, enqueue);
+}
+
+void CudaDevice::enter_range(const char* name) {
+  nvtxRangePushA(name);
+}
+
+void CudaDevice::leave_range() {
+  nvtxRangePop();
 }
 
 void CudaDevice::copy(Stream& stream, void* to, const void* from, std::int64_t bytes) {

@@ -37,6 +37,8 @@ class CudaDevice final : public Device {
   std::int64_t available_bytes() const override;
   std::unique_ptr<Recording> record(Stream& origin, const std::string& name,
                                     const std::function<void()>& enqueue) override;
+  void enter_range(const char* name) override;
+  void leave_range() override;
   void copy(Stream& stream, void* to, const void* from, std::int64_t bytes) override;
   void fill_zero(Stream& stream, void* to, std::int64_t bytes) override;
   std::int64_t allocated_bytes() const override;

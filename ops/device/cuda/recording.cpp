@@ -1,7 +1,5 @@
 #include "ops/device/cuda/recording.hpp"
 
-#include <nvtx3/nvToolsExt.h>
-
 #include <utility>
 #include <vector>
 
@@ -73,10 +71,8 @@ GraphRecording::~GraphRecording() {
 }
 
 void GraphRecording::replay(Stream& stream) {
-  nvtxRangePushA(name_.c_str());
-  const cudaError_t code = cudaGraphLaunch(graph_, native(stream));
-  nvtxRangePop();
-  check(code, "cudaGraphLaunch", name_);
+  const NamedRange range(stream.device(), name_);
+  check(cudaGraphLaunch(graph_, native(stream)), "cudaGraphLaunch", name_);
 }
 
 }  // namespace ingot::cuda
