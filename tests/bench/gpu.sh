@@ -100,8 +100,9 @@ done
 # report NAME TOKENS_PER_SECOND: MFU against both peaks, per GPU.
 report() {
   local rate="$2 * $flops / $gpus"
-  echo "$1: MFU $(calculate "$rate / $measured") of the measured peak" \
-    "${sheet:+and $(calculate "$rate / ($sheet * 1e12)") of $sheet TFLOP/s}"
+  local line="$1: MFU $(calculate "$rate / $measured") of the measured peak"
+  [[ -n $sheet ]] && line+=" and $(calculate "$rate / ($sheet * 1e12)") of $sheet TFLOP/s"
+  echo "$line"
 }
 echo "$shape $precision, $gpus GPU(s), batch $batch x $context each:" \
   "$(middle "${times[@]}") ms per step, $(middle "${ours[@]}") tokens/s;" \
