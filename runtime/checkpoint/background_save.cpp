@@ -61,6 +61,11 @@ void BackgroundSave::begin(const StateView& state, const TrainingState& training
   open_folder(job_, exchange_);
   snapshot_.take(state);
   start(Phase::kWriting, [this] {
+    const Outcome copied = attempt([this] {
+      snapshot_.wait();
+      return std::string();
+    });
+    if (copied.code != 0) return copied;
     return write_part(job_, snapshot_.view(), exchange_.rank(), exchange_.size(), [this] {
       if (cancelled_) fail(ExitCode::kCannotWrite, "the run ends");
     });

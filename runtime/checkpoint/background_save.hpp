@@ -1,12 +1,12 @@
-// Saving while training goes on. At a step's end the rank's part of the state is copied into a
-// buffer that exists since the run began; a thread of each rank writes the copy, rank 0's writes
-// the manifest and renames the folder.
+// Saving while training goes on. At a step's end a stream begins to copy the rank's part of the
+// state into a buffer that exists since the run began, and the next update waits for it; a thread
+// of each rank writes the copy, rank 0's writes the manifest and renames the folder.
 //
 // The threads make no collective call, since those have an order that all ranks share. A rank
 // instead votes in the sums that every step makes anyway whether its thread is done; in the step
 // where all have voted, every rank calls advance(), which then blocks for nobody.
 //
-//   begin()      rank 0 makes the folder; copy; threads write the files
+//   begin()      rank 0 makes the folder; the copy begins; threads wait for it and write the files
 //   advance()    reports of all ranks go to rank 0, whose thread commits; the others are done
 //   advance()    rank 0's outcome goes to all
 #pragma once
@@ -46,9 +46,12 @@ class BackgroundSave {
   bool ready() const { return busy() && done_; }
   std::int64_t buffer_bytes() const { return snapshot_.bytes(); }
 
-  /// Collective; none may be under way. The state may change as soon as it returns. Every rank
-  /// throws the same Error(kCannotWrite) where rank 0 cannot make the folder.
+  /// Collective; none may be under way, and other streams' work on the state must be done. The
+  /// state may change from copied() on. Every rank throws the same Error(kCannotWrite) where rank 0
+  /// cannot make the folder.
   void begin(const StateView& state, const TrainingState& training);
+  /// What streams that change the state wait for after begin().
+  Event& copied() { return snapshot_.copied(); }
   /// Collective: the next move, for which it waits until every rank is ready(). The result once the
   /// save is complete. Every rank throws the same Error where any failed; the temporary folder is
   /// gone then, and what was there before is untouched.

@@ -21,6 +21,7 @@ StateSnapshot::StateSnapshot(Device& device, const StateView& state, int rank, i
       rank_(rank),
       ranks_(ranks),
       stream_(device.create_stream("checkpoint")),
+      copied_(device.create_event()),
       view_{state.layout, {}} {
   const std::int64_t bytes = snapshot_bytes(state, rank, ranks);
   if (bytes == 0) return;
@@ -52,7 +53,12 @@ void StateSnapshot::take(const StateView& state) {
     if (copy.held.empty()) copy.held.push_back({0, 0, 0});
     view_.kinds.push_back(std::move(copy));
   }
-  stream_->synchronize();
+  stream_->record(*copied_);
+}
+
+void StateSnapshot::wait() {
+  copied_->synchronize();
+  stream_->throw_error();
 }
 
 }  // namespace ingot

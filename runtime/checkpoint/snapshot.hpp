@@ -1,5 +1,7 @@
 // The part of the state that a rank saves, as it was at a step's end, in memory of its own: steps
-// that follow may change the state while the copy is written.
+// that follow may change the state while the copy is written. The copying is work of a stream of
+// its own, so that a GPU computes the next step's gradients meanwhile; only what changes the state
+// waits.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +21,13 @@ class StateSnapshot {
   /// Allocates host memory (CUDA: pinned) for states that are held as `state` is.
   StateSnapshot(Device& device, const StateView& state, int rank, int ranks);
 
-  /// Copies this rank's part; blocks until it is copied. Other streams' work on the state must be
-  /// done.
+  /// Begins to copy this rank's part, after an earlier copy's end. Other streams' work on the state
+  /// must be done, and what changes the state is ordered behind copied().
   void take(const StateView& state);
-  /// What was copied, as a state that only this rank holds.
+  Event& copied() { return *copied_; }
+  /// Blocks until it is copied, from any thread; throws what went wrong.
+  void wait();
+  /// What is copied, as a state that only this rank holds; its values are there after wait().
   const StateView& view() const { return view_; }
   std::int64_t bytes() const { return buffer_.bytes(); }
 
@@ -31,6 +36,7 @@ class StateSnapshot {
   int rank_;
   int ranks_;
   std::unique_ptr<Stream> stream_;
+  std::unique_ptr<Event> copied_;
   Buffer buffer_;
   StateView view_;
 };

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstring>
 #include <exception>
+#include <utility>
 
 #include "runtime/program/update.hpp"
 #include "runtime/train/micro_batch.hpp"
@@ -188,6 +189,7 @@ void Engine::run_micro(bool last) {
 }
 
 void Engine::run_update() {
+  if (update_after_ != nullptr) compute_->wait(*std::exchange(update_after_, nullptr));
   run(*update_);
 }
 

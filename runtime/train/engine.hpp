@@ -52,6 +52,8 @@ class Engine {
   /// Called once for each micro batch of a step, the last one with `last`.
   void run_micro(bool last);
   void run_update();
+  /// The next update begins after the event, which lives until then: something reads the state.
+  void update_after(Event& event) { update_after_ = &event; }
   /// From now on micro batches and updates run instruction by instruction and add what they did to
   /// `trace`, computing the same bits; null ends that. It must outlive the step.
   void trace_into(StepTrace* trace) { trace_ = trace; }
@@ -111,6 +113,7 @@ class Engine {
   std::vector<std::size_t> micro_of_batch_;
   std::size_t batch_of_step_ = 0;  ///< micro batches that began in this step
   std::optional<Executable> update_;
+  Event* update_after_ = nullptr;
   StepTrace* trace_ = nullptr;
   std::optional<Executable> evaluate_;
   StepScalars scalars_;  // the host's copy

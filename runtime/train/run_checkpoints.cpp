@@ -52,7 +52,7 @@ void RunCheckpoints::finish() {
   if (background_ && background_->busy()) proceed([&] { return background_->finish(); });
 }
 
-void RunCheckpoints::save(const StateView& state, const TrainingState& training) {
+Event* RunCheckpoints::save(const StateView& state, const TrainingState& training) {
   using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
@@ -65,15 +65,18 @@ void RunCheckpoints::save(const StateView& state, const TrainingState& training)
           seconds(), training.step);
     }
   }
+  Event* copied = nullptr;
   proceed([&]() -> std::optional<SaveResult> {
     if (background_) {
       background_->begin(state, training);
+      copied = &background_->copied();
       return {};
     }
     SaveResult saved = save_checkpoint(options_, state, training, parts_.exchange);
     saved.seconds = saved.blocked_seconds = seconds();
     return saved;
   });
+  return copied;
 }
 
 void RunCheckpoints::save_last(const StateView& state, const TrainingState& training) {

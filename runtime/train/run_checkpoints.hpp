@@ -21,7 +21,8 @@ class RunCheckpoints {
   void after_step(double votes);
   /// Saves, or begins to, once an earlier save is complete. Where that cannot be written, the run
   /// goes on with a warning, until checkpoint.max_failures in a row: then Error(kCannotWrite).
-  void save(const StateView& state, const TrainingState& training);
+  /// Returns what the next change of the state must come after; null where that is nothing.
+  Event* save(const StateView& state, const TrainingState& training);
   /// save() of the run's last state, unless that is saved already; from now on every failure is an
   /// error.
   void save_last(const StateView& state, const TrainingState& training);

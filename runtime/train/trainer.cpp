@@ -301,7 +301,9 @@ class Trainer {
 
   void save_now() {
     note_activity("saving a checkpoint");
-    checkpoints_->save(state_view(false), state_);
+    if (Event* copied = checkpoints_->save(state_view(false), state_)) {
+      engine_.update_after(*copied);
+    }
   }
 
   void finish(ExitCode code) {

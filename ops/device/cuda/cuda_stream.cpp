@@ -36,7 +36,10 @@ CudaEvent::~CudaEvent() {
 
 bool CudaEvent::done() const {
   const cudaError_t state = cudaEventQuery(event_);
-  if (state == cudaErrorNotReady) return false;
+  if (state == cudaErrorNotReady) {
+    (void)cudaGetLastError();  // kept like an error's, for the next launch to find
+    return false;
+  }
   check(state, "cudaEventQuery");
   return true;
 }

@@ -34,6 +34,7 @@ bool all_ready(const BackgroundSave& save, RankExchange& exchange) {
 
 /// Steps until the save is complete, the state of which changes in every step.
 std::optional<SaveResult> train_on(BackgroundSave& save, State& state, RankExchange& exchange) {
+  save.copied().synchronize();
   for (unsigned step = 0; save.busy(); ++step) {
     state.fill(1000 + step);
     if (!all_ready(save, exchange)) continue;

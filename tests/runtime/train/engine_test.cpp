@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstring>
+#include <thread>
 
 #include "tests/runtime/train/engine_fixture.hpp"
 
@@ -196,6 +198,58 @@ TEST_P(EngineOfModel, TellsWhenEachOpRanWithoutChangingABit) {
   timed.engine->trace_into(nullptr);
   step(timed);
   EXPECT_EQ(trace.spans().size(), ops);
+}
+
+/// Holds a stream until the flag is set.
+void wait_for(void* flag) {
+  while (!static_cast<std::atomic<bool>*>(flag)->load()) std::this_thread::yield();
+}
+
+TEST(EngineUpdate, WaitsForWhatReadsTheStateAndNothingElseDoes) {
+  test::OneRank rank(test::tiny_gpt(false), {.vocabulary = kVocabulary});
+  const std::vector<float> before = copy(rank.flat(store::kMaster));
+  const TensorView& master = rank.engine->memory().view(store::kMaster);
+  const Buffer seen = rank.device.allocate_host(master.type.bytes(), "what a reader sees");
+  const auto reader = rank.device.create_stream("reader");
+  const auto read = rank.device.create_event();
+  const auto updated = rank.device.create_event();
+  std::atomic<bool> may_read = false;
+  reader->call(wait_for, &may_read);
+  rank.device.copy(*reader, seen.data(), master.data, master.type.bytes());
+  reader->record(*read);
+  rank.engine->update_after(*read);
+  const auto step = [&] {
+    const test::RandomBatch batch = test::random_tokens(3, 12, kVocabulary, 1);
+    StepScalars scalars;
+    scalars.seed = 7;
+    scalars.learning_rate = 1e-3;
+    rank.engine->begin_step(scalars);
+    rank.engine->load(batch.tensors());
+    rank.engine->add_counted(test::counted(batch));
+    rank.engine->run_micro(true);
+    rank.engine->compute_stream().synchronize();
+    rank.engine->run_update();
+  };
+  step();
+  rank.engine->compute_stream().record(*updated);
+  // An update that does not wait is done within these.
+  for (int i = 0; i < 20000 && !updated->done(); ++i) std::this_thread::yield();
+  EXPECT_FALSE(updated->done());
+  may_read = true;
+  rank.engine->finish_step();
+  reader->synchronize();
+  expect_same_bits({static_cast<const float*>(seen.data()), before.size()}, before, "weights");
+  const std::vector<float> after = copy(rank.flat(store::kMaster));
+  EXPECT_NE(after, before);
+  // Once only: the reader reads again, and nothing is said of it.
+  may_read = false;
+  reader->call(wait_for, &may_read);
+  reader->record(*read);
+  step();
+  rank.engine->finish_step();
+  may_read = true;
+  reader->synchronize();
+  EXPECT_NE(copy(rank.flat(store::kMaster)), after);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, EngineOfModel,
