@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -41,6 +42,11 @@ bool arrived(const FlightCall& mine, const FlightCall& theirs) {
          theirs.starts >= std::max<std::int64_t>(mine.starts, 1);
 }
 
+/// Whether the peer has left the call that this rank still is in.
+bool done(const FlightCall& mine, const FlightCall& theirs) {
+  return !theirs.failed && theirs.finishes >= std::max<std::int64_t>(mine.starts, 1);
+}
+
 class Judgement {
  public:
   Judgement(const Trouble& trouble, const std::vector<PeerState>& ranks, int self)
@@ -67,6 +73,7 @@ class Judgement {
     if (!mismatch.empty()) result.message += "\n  the ranks do not call the same: " + mismatch;
     for (const std::string& line : troubles_) result.message += "\n  " + line;
     if (!arrived_.empty()) result.message += "\n  arrived: " + name_ranks(arrived_);
+    result.message += within(mismatch.empty() && troubles_.empty());
     return result;
   }
 
@@ -122,6 +129,7 @@ class Judgement {
       // Said by first_mismatch().
     } else if (arrived(trouble_.call, *theirs)) {
       arrived_.push_back(rank);
+      if (done(trouble_.call, *theirs)) done_.push_back(rank);
     } else {
       troubles_.push_back(
           fmt::format("{} has enqueued it, but its stream has not come to it: {}; {}", name(rank),
@@ -136,6 +144,20 @@ class Judgement {
                           peer(rank).ended ? "whose process has ended" : "which does not answer");
     }
     return text.empty() ? "a rank" : text;
+  }
+
+  /// Of a hang that ranks have arrived in: who got through. `all_came`: nothing else explains it.
+  std::string within(bool all_came) const {
+    if (trouble_.kind != Trouble::Kind::kHung || done_.size() == arrived_.size()) return "";
+    if (done_.empty()) {
+      if (!all_came) return "";
+      return "\n  none of them is done with it: it hangs inside of the exchange, in one of these "
+             "ranks "
+             "or in a link between them";
+    }
+    std::vector<int> rest;
+    std::ranges::set_difference(arrived_, done_, std::back_inserter(rest));
+    return fmt::format("\n  done with it: {}; not {}", name_ranks(done_), name_ranks(rest));
   }
 
   std::string collective_in_flight() const {
@@ -166,6 +188,7 @@ class Judgement {
   const std::vector<PeerState>& ranks_;
   int self_;
   std::vector<int> arrived_;
+  std::vector<int> done_;  ///< of those that arrived
   std::vector<int> lost_;
   std::vector<std::string> troubles_;
 };

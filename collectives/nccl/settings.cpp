@@ -26,17 +26,28 @@ void set_default(const char* name, const std::string& value) {
   setenv(name, value.c_str(), 0);
 }
 
+/// NCCL puts host and process in place of %h and %p, and one % in place of two.
+std::string without_placeholders(const std::string& path) {
+  std::string text;
+  for (const char sign : path) text += sign == '%' ? "%%" : std::string(1, sign);
+  return text;
+}
+
 }  // namespace
 
 NcclSettings prepare_nccl(const std::string& folder, int rank) {
   NcclSettings settings{nccl_variables(), ""};
   set_default("NCCL_RUNTIME_CONNECT", "0");
   if (folder.empty() || settings.user.contains("NCCL_DEBUG")) return settings;
-  settings.log =
-      (std::filesystem::path(folder) / fmt::format("nccl-rank-{:05}.log", rank)).string();
   set_default("NCCL_DEBUG", "INFO");
   set_default("NCCL_DEBUG_SUBSYS", "INIT,ENV,GRAPH,TUNING");
-  set_default("NCCL_DEBUG_FILE", settings.log);
+  if (const auto file = settings.user.find("NCCL_DEBUG_FILE"); file != settings.user.end()) {
+    settings.log = file->second;
+    return settings;
+  }
+  settings.log =
+      (std::filesystem::path(folder) / fmt::format("nccl-rank-{:05}.log", rank)).string();
+  set_default("NCCL_DEBUG_FILE", without_placeholders(settings.log));
   return settings;
 }
 

@@ -9,7 +9,7 @@ namespace ingot {
 
 struct NcclSettings {
   std::map<std::string, std::string> user;  ///< NCCL_* variables that were set before
-  std::string log;                          ///< the file that NCCL writes; empty: none of ours
+  std::string log;  ///< the file that NCCL writes, as the user may have named it; empty: unknown
 };
 
 /// Reads the variables and, where the user left them alone, sets NCCL_DEBUG and its companions so

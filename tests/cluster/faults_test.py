@@ -205,6 +205,8 @@ class NcclFaults(FaultyJobs):
     def test_an_operation_that_hangs(self):
         job = self.start(3, GPUSIM_NCCL_FAULTS="hang rank=1 operation=4")
         self.check_named(job, r"no progress for \S+ s in collective \d+, ")
+        self.assertRegex(job.output, r"arrived: ranks 0-2\n +(none of them is done with it: it "
+                         r"hangs inside|done with it: ranks? .*; not rank)")
 
     def test_a_slow_rank(self):
         job = self.start(2, "train.steps=6", GPUSIM_NCCL_FAULTS="delay rank=1 milliseconds=10")

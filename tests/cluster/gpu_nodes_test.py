@@ -93,7 +93,7 @@ class Training(Prepared):
             self.assertAlmostEqual(loss, expected, delta=2e-5 * abs(expected), msg=f"step {step}")
 
     def test_losses_are_those_of_one_cpu(self):
-        """And the CPU goes on from the checkpoint on another number of ranks, as GPUs do from its."""
+        """And the CPU goes on from the checkpoint on one rank, and GPUs from its on another."""
         cases = [(2, "none")]
         if FULL:
             cases = [(per_node, shard) for per_node in (1, 2) for shard in SHARDS]
@@ -217,6 +217,8 @@ class BrokenLinks(Prepared):
         self.assertEqual(job.processes_left(), [], job.output)
         self.assertEqual(len(job.errors()), 1, job.output)
         self.assertRegex(job.output, r"no progress for \S+ s in collective \d+, \w+ of \d+ ")
+        self.assertRegex(job.output, r"\n +(none of them is done with it: it hangs inside|"
+                         r"done with it: ranks? .*; not rank)")
         self.assertEqual(jobs.flights(self.run_name), list(range(job.ranks)), job.output)
         for rank in range(job.ranks):
             record = jobs.flight(self.run_name, rank)
@@ -235,8 +237,11 @@ class BrokenLinks(Prepared):
     def test_a_link_too_slow_for_the_timeout(self):
         job = self.start(2)
         shape = ["dev", "fabric1", "root"]
-        self.on_the_switch("tc", "qdisc", "add", *shape, "tbf", "rate", "4kbit", "burst", "2kb",
-                           "latency", "60s")
+        try:
+            self.on_the_switch("tc", "qdisc", "add", *shape, "tbf", "rate", "4kbit", "burst", "2kb",
+                               "latency", "60s")
+        except subprocess.CalledProcessError:
+            self.skipTest("this kernel cannot shape links")
         self.addCleanup(self.on_the_switch, "tc", "qdisc", "del", *shape)
         self.check_named(job)
 

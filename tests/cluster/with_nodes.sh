@@ -7,8 +7,8 @@
 #   tests/cluster/with_nodes.sh --link "tbf rate 1gbit burst 256kb latency 50ms" 2 mpirun -np 4 ...
 #
 # --link shapes what each node sends (as after `tc qdisc add dev wire root`). Nodes are called
-# node0, node1, ...; `$INGOT_ON_NODE 1 COMMAND...` runs something on another one. --fabric gives them
-# a second network, of interfaces `fabric`, for NCCL, whose node N ends at `fabricN` of the switch:
+# node0, node1, ...; `$INGOT_ON_NODE 1 COMMAND...` runs something on another one. --fabric gives
+# them a second network, of interfaces `fabric`, for NCCL; node N's ends at `fabricN` of the switch:
 # `nsenter -t 1 --net ip link set fabric1 down` cuts it and leaves MPI alone. The exit code is
 # that of COMMAND, or 77 where this machine does not let namespaces be made (needs root or user
 # namespaces) or its kernel has no such qdisc. All processes lie in one PID namespace and end with

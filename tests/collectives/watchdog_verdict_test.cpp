@@ -90,6 +90,29 @@ TEST(Verdict, TellsARankWhoseStreamHasNotComeToTheCollective) {
   EXPECT_THAT(verdict.message, HasSubstr("rank 1 (node, pid 101) has enqueued it, but its stream"));
 }
 
+TEST(Verdict, NamesThoseThatGotThroughACollectiveInWhichOthersHang) {
+  const auto call = started(bucket(118, 3));
+  const auto through = finished(bucket(118, 3));
+  const Verdict verdict = judge(hung(call),
+                                {rank_with(0, 4, {call}), rank_with(1, 4, {through}),
+                                 rank_with(2, 4, {call}), rank_with(3, 4, {through})},
+                                0);
+  EXPECT_THAT(verdict.message, HasSubstr("arrived: ranks 0-3\n  done with it: ranks 1, 3; not "
+                                         "ranks 0, 2"));
+}
+
+TEST(Verdict, SaysThatACollectiveHangsInsideWhereAllCameAndNoneIsDone) {
+  auto mine = started(bucket(3, 3));
+  mine.starts = 7;  // the seventh replay of a recorded call
+  mine.finishes = 6;
+  const std::vector<PeerState> both = {rank_with(0, 2, {mine}), rank_with(1, 2, {mine})};
+  EXPECT_THAT(judge(hung(mine), both, 0).message,
+              HasSubstr("arrived: ranks 0, 1\n  none of them is done with it: it hangs inside"));
+  // Where a rank is missing, that explains it.
+  const std::vector<PeerState> one = {rank_with(0, 2, {mine}), silent(1)};
+  EXPECT_THAT(judge(hung(mine), one, 0).message, Not(HasSubstr("hangs inside")));
+}
+
 TEST(Verdict, TellsReplaysOfARecordedCollectiveApart) {
   auto mine = started(bucket(3, 3));
   mine.starts = 7;

@@ -196,6 +196,64 @@ class OnGpus(Prepared):
             environment = json.load(file)
         self.assertEqual(environment["nccl_variables"], {"NCCL_ALGO": "Ring"})
         self.assertRegex(environment["transport"], r"^nccl \d")
+        for rank in (0, 1):
+            with open(f"runs/tells/logs/nccl-rank-{rank:05}.log", encoding="utf-8") as file:
+                self.check_log_of_nccl(file.read(), rank, "RING")
+
+    def check_log_of_nccl(self, log, rank, algorithm):
+        """Where the rank is, what carries its exchanges, and what each size takes."""
+        self.assertRegex(log, r"(?m)^NCCL version \d+\.\d+\.\d+")
+        line = r"(?m)^\S+:\d+:\d+ \[\d\] NCCL INFO "
+        self.assertRegex(log, line + r"NCCL_ALGO set by environment to \w+")
+        self.assertRegex(log, line + rf"comm .*\brank {rank} nRanks 2 nNodes 1 localRanks 2")
+        self.assertRegex(log, line + rf"Trees \[0\] .*->{rank}->")
+        self.assertRegex(log, line + r"Channel \d\d/")
+        self.assertRegex(log, line + r"AllReduce: \d+ Bytes -> Algo " + algorithm + r" proto \w+ ")
+        self.assertRegex(log, line + rf"\w+ .*\brank {rank} nranks 2 .* - Init COMPLETE")
+
+    def test_the_log_of_nccl_lies_where_the_user_wants_it(self):
+        if not SIMULATED and gpus() < 2:
+            self.skipTest("needs 2 GPUs")
+        out = self.train(2, "signs", "cuda", "train.steps=1", "collectives.transport=nccl",
+                         "run.dir=runs/50%p off", NCCL_ALGO="Tree")
+        self.assertIn("50%p off/logs/nccl-rank-00000.log", out)
+        with open("runs/50%p off/logs/nccl-rank-00001.log", encoding="utf-8") as file:
+            self.check_log_of_nccl(file.read(), 1, "TREE")
+        out = self.train(2, "elsewhere", "cuda", "train.steps=1", "collectives.transport=nccl",
+                         NCCL_DEBUG_FILE=os.path.abspath("of-%h-%p.log"), NCCL_ALGO="Tree")
+        self.assertIn("of-%h-%p.log", out)
+        self.assertIn("NCCL is steered by NCCL_ALGO=Tree NCCL_DEBUG_FILE=", out)
+        found = [name for name in os.listdir(".") if re.fullmatch(r"of-[^%]+-\d+\.log", name)]
+        self.assertEqual(len(found), 2, found)
+        self.assertFalse([name for name in os.listdir("runs/elsewhere/logs") if "nccl" in name])
+
+    def test_large_buffers_are_memory_of_nccl_and_registered(self):
+        """From 8 MiB on: a bucket and the gradients that hold it. What NCCL gave comes back."""
+        if not SIMULATED and gpus() < 2:
+            self.skipTest("needs 2 GPUs")
+        large = ["model.hidden_layers=[1500, 1500]", "train.steps=2", "parallel.bucket=32MiB",
+                 "evaluate.every=0"]
+        self.train(1, "large-cpu", "cpu", *large, config="mlp.yaml")
+        for transport, shard in (("nccl", "none"), ("auto", "gradients")):
+            with self.subTest(transport=transport, shard=shard):
+                report = os.path.abspath(f"memory-{transport}-%r.json")
+                self.train(2, f"large-{transport}", "cuda", *large, f"parallel.shard={shard}",
+                           f"collectives.transport={transport}", config="mlp.yaml",
+                           **({"GPUSIM_REPORT": report} if SIMULATED else {}))
+                self.expect_close(rows(f"large-{transport}", "loss"), rows("large-cpu", "loss"),
+                                  2e-5)
+                for rank in (0, 1) if SIMULATED else ():
+                    with open(report.replace("%r", str(rank)), encoding="utf-8") as file:
+                        counted = json.load(file)["nccl_memory"]
+                    calls = {what: entry["calls"] for what, entry in counted.items()}
+                    self.assertGreater(calls["allocated"], 0, counted)
+                    self.assertGreater(calls["registered"], 0, counted)
+                    # At least one buffer of all weights' size is both.
+                    for what in ("allocated", "registered"):
+                        self.assertGreater(counted[what]["bytes"], 4 * 1500 * 1500, counted)
+                    self.assertEqual(calls["freed"], calls["allocated"], counted)
+                    self.assertEqual(calls["deregistered"], calls["registered"], counted)
+                    self.assertEqual(calls["exports_refused"], 0, counted)
 
     def test_every_way_to_share_state(self):
         """Cut over two GPUs: the losses of one CPU rank, and checkpoints that go on there."""
@@ -213,11 +271,11 @@ class OnGpus(Prepared):
     def test_what_graphs_start_is_counted(self):
         """The start table's figures are what the simulator then sees, and hold what is planned."""
         report = os.path.abspath("graphs-%r.json")
-        out = self.train(2, "counted", "cuda", "train.steps=3", "parallel.bucket=64KiB",
-                         **({"GPUSIM_REPORT": report} if SIMULATED else {}))
+        table = self.train(2, "counted", "cuda", "train.steps=3", "parallel.bucket=64KiB",
+                           **({"GPUSIM_REPORT": report} if SIMULATED else {}))
         told = re.search(r"graphs per step +([\d,]+) nodes: ([\d,]+) kernels, (\d+) copies, "
-                         r"(\d+) fills, (\d+) host calls", out)
-        self.assertIsNotNone(told, out)
+                         r"(\d+) fills, (\d+) host calls", table)
+        self.assertIsNotNone(told, table)
         nodes, kernels, copies, fills, host = (int(text.replace(",", "")) for text in told.groups())
         code, out = ingot(0, "plan", "gpt.yaml", "--ranks", "2", "--json", "--device", "cuda",
                           "parallel.bucket=64KiB")
@@ -227,6 +285,14 @@ class OnGpus(Prepared):
         self.assertLess(kernels, 3 * ops)
         if not SIMULATED:
             return
+        staging = json.loads(out)["memory"]["kinds"]["small exchanges"]
+        self.assertGreater(staging, 32 << 20)
+        code, out = ingot(0, "plan", "gpt.yaml", "--ranks", "2", "--device", "cuda",
+                          "parallel.bucket=64KiB")
+        for planned, held in (("small exchanges", "  small exchanges"),
+                              ("total", "memory per rank")):
+            size = re.search(rf"(?m)^{planned} +[\d,]+ +(.*)$", out).group(1)
+            self.assertRegex(table, rf"(?m)^{held} +{size}$")
         with open(report.replace("%r", "0"), encoding="utf-8") as file:
             graphs = json.load(file)["graphs"][:3]  # micro, micro_last, update; not evaluate
         seen = {key: sum(graph["launches"] * graph[key] for graph in graphs) / 3
