@@ -74,6 +74,7 @@ DirectResult join_directly(MpiSession& session, Device& device,
   };
   direct.abort = [&session](int exit_code) { session.abort(exit_code); };
   direct.one_shot_bytes = options.one_shot_bytes;
+  if (options.asked == "auto") direct.staging_bytes = staging_for(options.direct);
   if (is_direct(options.asked)) direct.name = options.asked;
   if (options.asked == "one_shot") direct.one_shot_bytes = std::numeric_limits<std::int64_t>::max();
   if (options.asked == "two_shot") direct.one_shot_bytes = 0;
@@ -88,6 +89,7 @@ std::unique_ptr<Communicator> join_gpus_by_size(MpiSession& session, Device& dev
   parts.size = session.size();
   parts.limits = options.direct;
   parts.log = options.log;
+  parts.note = options.note;
   parts.large = [&] {
     CommunicatorOptions of_nccl = options;
     of_nccl.log = nullptr;
@@ -103,6 +105,11 @@ std::unique_ptr<Communicator> join_gpus_by_size(MpiSession& session, Device& dev
     return std::move(result.communicator);
   };
   return create_by_size_communicator(parts);
+}
+
+/// Whether GPUs that exchange by NCCL make small calls directly.
+bool is_by_size(std::string_view asked, int nodes, int ranks, const SizeLimits& limits) {
+  return asked == "auto" && nodes == 1 && ranks > 1 && staging_for(limits) > 0;
 }
 
 std::string version_text(int version) {
@@ -175,6 +182,12 @@ std::string choose_transport(std::string_view asked, const Nodes& nodes, DeviceK
   return std::string(asked);
 }
 
+std::int64_t planned_memory_bytes(std::string_view asked, int nodes, int ranks,
+                                  const SizeLimits& direct) {
+  if (ranks > kMostDirectRanks || !is_by_size(asked, nodes, ranks, direct)) return 0;
+  return direct_memory_bytes(ranks, staging_for(direct));
+}
+
 std::unique_ptr<Communicator> create_communicator(MpiSession& session, Device& device,
                                                   const CommunicatorOptions& options) {
   const Nodes& nodes = session.nodes();
@@ -182,10 +195,7 @@ std::unique_ptr<Communicator> create_communicator(MpiSession& session, Device& d
       device.kind() == DeviceKind::kCuda ? find_nccl(session, device) : NcclState{};
   const std::string transport = choose_transport(options.asked, nodes, device.kind(), nccl);
   if (transport == "nccl") {
-    const SizeLimits& direct = options.direct;
-    const bool small = std::max({direct.all_reduce, direct.reduce_scatter, direct.all_gather}) > 0;
-    const bool by_size =
-        small && options.asked == "auto" && nodes.count() == 1 && session.size() > 1;
+    const bool by_size = is_by_size(options.asked, nodes.count(), session.size(), options.direct);
     return by_size ? join_gpus_by_size(session, device, options)
                    : join_gpus(session, device, options);
   }

@@ -62,6 +62,11 @@ struct CommunicatorOptions {
   std::function<void(const Error&)> failed = {};
 };
 
+/// Bytes of each GPU that the communicator of such a job over NCCL keeps for itself
+/// (Communicator::memory_bytes), provided that GPUs of a node reach each other's memory.
+std::int64_t planned_memory_bytes(std::string_view asked, int nodes, int ranks,
+                                  const SizeLimits& direct);
+
 /// A communicator of all ranks, for streams of this device, by the transport that `asked` and the
 /// job's nodes lead to. Collective and blocking; it must be destroyed before the session.
 std::unique_ptr<Communicator> create_communicator(MpiSession& session, Device& device,

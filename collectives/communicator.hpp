@@ -112,6 +112,8 @@ class Communicator {
   /// A communicator of the ranks that pass the same color, ordered by key, then by rank. Collective
   /// and blocking.
   std::unique_ptr<Communicator> split(int color, int key);
+  /// Bytes of the device's memory that it keeps for itself, as far as ingot allocates them.
+  virtual std::int64_t memory_bytes() const { return 0; }
   /// Makes exchanges of this rank that hang on a device return, now that the job is being ended:
   /// their streams have failed, and so do later calls. Also of parts. From any thread; may take
   /// long where a device hangs.

@@ -1,6 +1,7 @@
 #include "collectives/host_staging.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "ops/base/error.hpp"
 
@@ -12,8 +13,8 @@ void HostStaging::reserve(Stream& stream, std::int64_t bytes) {
   Buffer& staging = buffers_[&stream];
   if (staging.bytes() >= bytes && staging.data() != nullptr) return;
   ensure(!stream.recording(), "room for a recorded collective that was reserved before");
-  // Earlier collectives of the stream may still use the smaller one.
-  if (staging.data() != nullptr) stream.synchronize();
+  // Earlier collectives of the stream may still use the smaller one, recorded ones at each replay.
+  if (staging.data() != nullptr) outgrown_.push_back(std::move(staging));
   staging = device.allocate_host(std::max<std::int64_t>(bytes, 1), "collectives");
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <vector>
 
 #include "collectives/communicator.hpp"
 
@@ -27,6 +28,7 @@ class HostStaging {
  private:
   /// The stream's order keeps its collectives apart.
   std::map<Stream*, Buffer> buffers_;
+  std::vector<Buffer> outgrown_;  ///< of recordings
 };
 
 }  // namespace ingot

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 
+#include "collectives/element_types.hpp"
 #include "ops/base/text.hpp"
 
 namespace ingot {
@@ -41,32 +42,12 @@ constexpr int kNoResult = 200;
 /// A whole number for each place, the same again after kPeriod places.
 using Value = std::function<int(std::int64_t place)>;
 
-template <typename T>
-void append_as(std::vector<std::byte>& bytes, int value) {
-  const auto element = static_cast<T>(static_cast<float>(value));  // exact in every type
-  const auto* data = reinterpret_cast<const std::byte*>(&element);
-  bytes.insert(bytes.end(), data, data + sizeof(T));
-}
-
 void append(std::vector<std::byte>& bytes, DType type, int value) {
-  switch (type) {
-    case DType::kF32:
-      return append_as<float>(bytes, value);
-    case DType::kBf16:
-      return append_as<Bf16>(bytes, value);
-    case DType::kF64:
-      return append_as<double>(bytes, value);
-    case DType::kU8:
-      return append_as<std::uint8_t>(bytes, value);
-    case DType::kU16:
-      return append_as<std::uint16_t>(bytes, value);
-    case DType::kI32:
-      return append_as<std::int32_t>(bytes, value);
-    case DType::kU32:
-      return append_as<std::uint32_t>(bytes, value);
-    case DType::kI64:
-      return append_as<std::int64_t>(bytes, value);
-  }
+  with_element_type(type, [&]<typename T>() {
+    const auto element = static_cast<T>(static_cast<float>(value));  // exact in every type
+    const auto* data = reinterpret_cast<const std::byte*>(&element);
+    bytes.insert(bytes.end(), data, data + sizeof(T));
+  });
 }
 
 /// A stretch of memory in which element i is value(i); moved in pieces of whole periods.

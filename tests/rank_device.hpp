@@ -25,4 +25,13 @@ inline std::unique_ptr<Device> make_device_of_rank([[maybe_unused]] int rank, in
 #endif
 }
 
+/// Whether so many ranks are more than the GPUs.
+inline bool shares_a_gpu([[maybe_unused]] int ranks) {
+#if INGOT_TEST_CUDA
+  return on_cuda() && static_cast<int>(load_cuda_module().survey().gpus.size()) < ranks;
+#else
+  return false;
+#endif
+}
+
 }  // namespace ingot::test

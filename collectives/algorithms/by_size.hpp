@@ -34,10 +34,15 @@ struct BySizeOptions {
   std::function<std::unique_ptr<Communicator>()> large;
   std::function<std::unique_ptr<DirectCommunicator>()> small;
   FlightLog* log = nullptr;  ///< where the calls are watched as "all"; null: nowhere
+  /// Is told once when small calls are left to `large` for want of room for another recording.
+  std::function<void(const std::string&)> note = {};
 };
 
 /// Collective and blocking.
 std::unique_ptr<Communicator> create_by_size_communicator(const BySizeOptions& options);
+
+/// Bytes that a call may stage where calls up to these limits are direct (DirectOptions).
+std::int64_t staging_for(const SizeLimits& limits);
 
 /// Whether the limits leave a call among `ranks` ranks to the transport of low latency.
 bool small_enough(const CollectiveCall& call, int ranks, const SizeLimits& limits);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "collectives/element_types.hpp"
+
 namespace ingot::mpi {
 namespace {
 
@@ -46,24 +48,7 @@ void combine(void* into, const void* from, std::int64_t count, F operation) {
 
 template <typename F>
 void combine_as(DType type, void* into, const void* from, std::int64_t count, F operation) {
-  switch (type) {
-    case DType::kF32:
-      return combine<float>(into, from, count, operation);
-    case DType::kBf16:
-      return combine<Bf16>(into, from, count, operation);
-    case DType::kF64:
-      return combine<double>(into, from, count, operation);
-    case DType::kU8:
-      return combine<std::uint8_t>(into, from, count, operation);
-    case DType::kU16:
-      return combine<std::uint16_t>(into, from, count, operation);
-    case DType::kI32:
-      return combine<std::int32_t>(into, from, count, operation);
-    case DType::kU32:
-      return combine<std::uint32_t>(into, from, count, operation);
-    case DType::kI64:
-      return combine<std::int64_t>(into, from, count, operation);
-  }
+  with_element_type(type, [&]<typename T>() { combine<T>(into, from, count, operation); });
 }
 
 }  // namespace

@@ -241,10 +241,11 @@ Schema collectives_schema() {
           "How ranks exchange gradients.",
           {choice("transport", &CollectivesConfig::transport,
                   {"auto", "nccl", "mpi", "shm", "hierarchical"},
-                  "auto takes the fastest that reaches all ranks. nccl: GPUs by NCCL, one for each "
-                  "rank. shm: the ranks of one node read each other's memory. hierarchical: that "
-                  "inside of nodes, and mpi between them. The last three move the host's memory; "
-                  "memory of GPUs goes through it."),
+                  "auto takes the fastest that reaches all ranks; beside NCCL, up to 8 GPUs of one "
+                  "node make small calls directly. nccl: GPUs by NCCL alone, one for each rank. "
+                  "shm: the ranks of one node read each other's memory. hierarchical: that inside "
+                  "of nodes, and mpi between them. The last three move the host's memory; memory "
+                  "of GPUs goes through it."),
            duration("timeout", &CollectivesConfig::timeout, {.least = 0, .most = 30 * 86400.0},
                     "How long ranks wait inside a collective, or for each other when saving, "
                     "without anything moving. After that the job ends with exit code 75 and says "

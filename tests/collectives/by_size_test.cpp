@@ -14,6 +14,7 @@ namespace ingot {
 namespace {
 
 using Calls = std::vector<std::string>;
+using Fit = DirectCommunicator::Fit;
 
 /// Writes down what it is given, in the place of a transport of `size` ranks.
 template <typename Base>
@@ -44,31 +45,33 @@ class Listener : public Base {
 
 class Small final : public Listener<DirectCommunicator> {
  public:
-  Small(Calls& calls, bool fits) : Listener("small", calls), fits_(fits) {}
-  bool fits(const CollectiveCall& /*call*/, Stream& /*stream*/) override { return fits_; }
+  Small(Calls& calls, Fit fit) : Listener("small", calls), fit_(fit) {}
+  Fit fit(const CollectiveCall& /*call*/, Stream& /*stream*/) override { return fit_; }
 
  private:
   std::unique_ptr<Communicator> create_split(int /*color*/, int /*key*/) override {
-    return std::make_unique<Small>(calls_, fits_);
+    return std::make_unique<Small>(calls_, fit_);
   }
-  bool fits_;
+  Fit fit_;
 };
 
 class BySize : public ::testing::Test {
  protected:
-  std::unique_ptr<Communicator> make(bool with_small, bool fits = true) {
+  std::unique_ptr<Communicator> make(bool with_small, Fit fit = Fit::kFits) {
     BySizeOptions options;
     options.size = 4;
     options.limits = {.all_reduce = 400, .reduce_scatter = 800, .all_gather = 1600};
     options.large = [this] { return std::make_unique<Listener<Communicator>>("large", calls_); };
     options.small = [=, this]() -> std::unique_ptr<DirectCommunicator> {
       if (!with_small) return nullptr;
-      return std::make_unique<Small>(calls_, fits);
+      return std::make_unique<Small>(calls_, fit);
     };
+    options.note = [this](const std::string& text) { notes_.push_back(text); };
     return create_by_size_communicator(options);
   }
 
   Calls calls_;
+  Calls notes_;
   cpu::CpuDevice device_{1};
   std::unique_ptr<Stream> stream_ = device_.create_stream("test");
   std::vector<float> data_ = std::vector<float>(1000);
@@ -91,11 +94,27 @@ TEST_F(BySize, LeavesCallsUpToTheLimitsToTheSmallOne) {
 }
 
 TEST_F(BySize, LeavesEverythingToTheLargeOneWhereTheOtherIsMissingOrFull) {
-  for (const bool with_small : {false, true}) {
+  for (const Fit fit : {Fit::kFits, Fit::kTooLong, Fit::kTooManyRecordings}) {
     calls_.clear();
-    const auto all = make(with_small, false);
+    const auto all = make(fit != Fit::kFits, fit);
     all->all_reduce(data_.data(), 1, DType::kF32, ReduceOperation::kSum, *stream_, {"one"});
     EXPECT_EQ(calls_, Calls{"large: one"});
+  }
+}
+
+TEST_F(BySize, SaysOnceThatThereIsNoRoomForAnotherRecording) {
+  for (const Fit fit : {Fit::kFits, Fit::kTooLong, Fit::kTooManyRecordings}) {
+    notes_.clear();
+    const auto all = make(true, fit);
+    for (int i = 0; i < 2; ++i) {
+      all->all_reduce(data_.data(), 1, DType::kF32, ReduceOperation::kSum, *stream_, {"call", i});
+    }
+    if (fit != Fit::kTooManyRecordings) {
+      EXPECT_EQ(notes_, Calls{});
+      continue;
+    }
+    EXPECT_EQ(notes_, Calls{"all_reduce of 1 f32 (sum), call 0 and other small calls go by large: "
+                            "there is room for direct calls in 31 recorded programs"});
   }
 }
 

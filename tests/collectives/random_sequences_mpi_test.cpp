@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "collectives/choose.hpp"
+#include "collectives/element_types.hpp"
 #include "tests/collectives/contributions.hpp"
 #include "tests/collectives/mirror.hpp"
 
@@ -83,7 +84,7 @@ class Call {
   }
 
   void enqueue(Stream& stream) {
-    by_type([&](auto element) { enqueue_as<decltype(element)>(stream); });
+    with_element_type(type_, [&]<typename T>() { enqueue_as<T>(stream); });
   }
   /// Brings to the host what the device has; the stream must be synchronized before looking.
   void download(Stream& stream) {
@@ -91,7 +92,7 @@ class Call {
     if (test::on_cuda()) stream.device().copy(stream, heap_.data(), to_, bytes);
   }
   void expect_results() {
-    by_type([&](auto element) { expect_as<decltype(element)>(); });
+    with_element_type(type_, [&]<typename T>() { expect_as<T>(); });
   }
 
  private:
@@ -107,22 +108,6 @@ class Call {
   T* seen(T* data) {
     if (!test::on_cuda()) return data;
     return reinterpret_cast<T*>(heap_.data() + (reinterpret_cast<const std::byte*>(data) - to_));
-  }
-
-  template <typename F>
-  void by_type(F work) const {
-    switch (type_) {
-      case DType::kF32:
-        return work(float{});
-      case DType::kBf16:
-        return work(Bf16{});
-      case DType::kF64:
-        return work(double{});
-      case DType::kU8:
-        return work(std::uint8_t{});
-      default:
-        return work(std::int64_t{});
-    }
   }
 
   template <typename T>

@@ -12,6 +12,16 @@
 
 namespace ingot {
 
+/// Ranks of one node that direct collectives join at most.
+constexpr int kMostDirectRanks = 8;
+/// Recorded programs (CUDA graphs) that may make calls of one communicator. Ordered sums of 128
+/// micro-batches, which have most programs, come to 31.
+constexpr int kDirectRecordings = 31;
+/// Of a lane's flags and state.
+constexpr std::int64_t kDirectControlBytes = 2304;
+/// Bytes that one launch stages in each rank's memory, at most.
+constexpr std::int64_t kDirectStaging = 512 << 10;
+
 struct DirectOptions {
   int rank = 0;
   int size = 1;
@@ -24,7 +34,7 @@ struct DirectOptions {
   /// many ranks, see default_one_shot_bytes().
   std::int64_t one_shot_bytes = -1;
   /// Bytes that one launch stages in each rank's memory; longer calls take several launches.
-  std::int64_t staging_bytes = 512 << 10;
+  std::int64_t staging_bytes = kDirectStaging;
   /// Blocks of a launch at most. 0: so few that the kernels of several communicators, whose blocks
   /// wait for each other, fit the smallest of the ranks' GPUs at once.
   int most_blocks = 0;
@@ -34,11 +44,19 @@ struct DirectOptions {
 /// Bytes of an all_reduce up to which one-shot is taken to be faster where nothing was measured.
 std::int64_t default_one_shot_bytes(int ranks);
 
+/// Bytes of each GPU that a communicator of so many ranks takes; 0 for one rank.
+std::int64_t direct_memory_bytes(int ranks, std::int64_t staging_bytes);
+
 class DirectCommunicator : public Communicator {
  public:
+  enum class Fit : std::uint8_t {
+    kFits,
+    kTooLong,           ///< for a single launch
+    kTooManyRecordings  ///< what is being recorded is beyond kDirectRecordings
+  };
   /// Whether the call can be made in a single launch: all ranks come to the same answer, provided
   /// that they make the same calls in the same order.
-  virtual bool fits(const CollectiveCall& call, Stream& stream) = 0;
+  virtual Fit fit(const CollectiveCall& call, Stream& stream) = 0;
 };
 
 /// What comes of the attempt to join ranks: a communicator, or why there is none.

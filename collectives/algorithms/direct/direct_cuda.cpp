@@ -1,6 +1,7 @@
 #include "collectives/algorithms/direct/direct_cuda.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <limits>
 #include <map>
@@ -9,6 +10,7 @@
 
 #include "collectives/algorithms/direct/kernels.hpp"
 #include "collectives/algorithms/direct/peer_memory_cuda.hpp"
+#include "collectives/element_types.hpp"
 #include "collectives/flight_stamper.hpp"
 #include "collectives/host_staging.hpp"
 #include "ops/device/cuda/check.hpp"
@@ -21,36 +23,14 @@ using cuda::check;
 
 /// One for all calls that are not recorded, and one for each recording. The calls of a lane run one
 /// after the other. Two halves of staging each.
-constexpr int kLanes = 16;
+constexpr int kLanes = kDirectRecordings + 1;
 constexpr std::int64_t kStateBytes = 256;
 
 /// In a rank's memory: flags and state of each lane, then staging of each lane.
 constexpr std::int64_t kControlBytes = kFlagBytes + kStateBytes;
+static_assert(kControlBytes == kDirectControlBytes && kMaxRanks == kMostDirectRanks);
 constexpr std::int64_t bytes_of(std::int64_t half) {
   return kLanes * (kControlBytes + 2 * half);
-}
-
-/// Calls function(T{}) for the element type.
-template <typename Function>
-void for_type(DType type, const Function& function) {
-  switch (type) {
-    case DType::kF32:
-      return function(float{});
-    case DType::kBf16:
-      return function(Bf16{});
-    case DType::kF64:
-      return function(double{});
-    case DType::kU8:
-      return function(std::uint8_t{});
-    case DType::kU16:
-      return function(std::uint16_t{});
-    case DType::kI32:
-      return function(std::int32_t{});
-    case DType::kU32:
-      return function(std::uint32_t{});
-    case DType::kI64:
-      return function(std::int64_t{});
-  }
 }
 
 Reduction reduction_of(ReduceOperation operation) {
@@ -85,17 +65,46 @@ const void* offset(const void* data, std::int64_t bytes) {
   return static_cast<const std::byte*>(data) + bytes;
 }
 
+/// What a communicator and its parts share: a word that their kernels look at while they wait.
+class Cancellation {
+ public:
+  explicit Cancellation(Device& device)
+      : word_(device.allocate_host(sizeof(std::uint32_t), "cancellation of direct calls")) {
+    std::atomic_ref(*word()).store(0);
+  }
+  const std::uint32_t* seen_by_gpu() const { return word(); }
+  void cancel() { std::atomic_ref(*word()).store(1, std::memory_order_release); }
+
+ private:
+  std::uint32_t* word() const { return static_cast<std::uint32_t*>(word_.data()); }
+  Buffer word_;  ///< pinned
+};
+
+DirectResult join(DirectOptions options, std::shared_ptr<Cancellation> cancellation);
+
 class Direct final : public DirectCommunicator {
  public:
-  Direct(DirectOptions options, std::unique_ptr<PeerMemory> memory)
-      : options_(std::move(options)), stamper_(*options_.device), memory_(std::move(memory)) {}
+  Direct(DirectOptions options, std::unique_ptr<PeerMemory> memory,
+         std::shared_ptr<Cancellation> cancellation)
+      : options_(std::move(options)),
+        stamper_(*options_.device),
+        memory_(std::move(memory)),
+        cancellation_(std::move(cancellation)) {}
   ~Direct() override;
 
   int rank() const override { return options_.rank; }
   int size() const override { return options_.size; }
   std::string transport() const override { return options_.name; }
-  bool fits(const CollectiveCall& call, Stream& stream) override {
-    return call.count <= longest_piece(call) && use_of(cuda::native(stream)) != nullptr;
+  std::int64_t memory_bytes() const override { return memory_->bytes(); }
+  Fit fit(const CollectiveCall& call, Stream& stream) override {
+    if (call.count > longest_piece(call)) return Fit::kTooLong;
+    return use_of(cuda::native(stream)) != nullptr ? Fit::kFits : Fit::kTooManyRecordings;
+  }
+  /// What comes later in the streams returns at once as well, so that they run empty.
+  void cancel() override {
+    cuda::cuda_device(*options_.device).give_up("exchanges of GPUs were given up");
+    cancellation_->cancel();
+    fail_in_flight();
   }
   [[noreturn]] void abort(int exit_code) override {
     options_.abort(exit_code);
@@ -123,6 +132,7 @@ class Direct final : public DirectCommunicator {
   DirectOptions options_;
   FlightStamper stamper_;
   std::unique_ptr<PeerMemory> memory_;
+  std::shared_ptr<Cancellation> cancellation_;
   /// By CUDA's number of a recording, 0 for none. All ranks come to the same lanes, since they make
   /// the same calls in the same order.
   std::map<unsigned long long, Use> uses_;
@@ -172,6 +182,7 @@ Lane Direct::lane(int index) const {
   }
   std::byte* const own = memory_->own() + index * kControlBytes;
   lane.state = reinterpret_cast<LaneState*>(own + kFlagBytes);
+  lane.cancelled = cancellation_->seen_by_gpu();
   return lane;
 }
 
@@ -181,9 +192,15 @@ void Direct::enqueue(const CollectiveCall& call, Stream& stream) {
     call.flight->start();
     return call.flight->finish();
   }
+  cuda::cuda_device(*options_.device).throw_if_given_up();
   const cudaStream_t native = cuda::native(stream);
   Use* const use = use_of(native);
-  ensure(use != nullptr, "no more recordings with direct collectives than there are lanes for");
+  if (use == nullptr) {
+    fail(ExitCode::kInternal,
+         "{}: a direct communicator takes part in at most {} recorded programs; by_size leaves "
+         "those of more to NCCL",
+         describe(call), kDirectRecordings);
+  }
   stamper_.prepare(*call.flight);
   const StampTarget stamps = FlightStamper::target(call);
   Lane lane = this->lane(use->lane);
@@ -229,7 +246,7 @@ void Direct::launch_reduction(const Lane& lane, const CollectiveCall& call, std:
   const std::int64_t element = size_of(call.type);
   const Reduction reduction = reduction_of(call.operation);
   void* to = offset(call.to, begin * element);
-  for_type(call.type, [&]<typename T>(T) {
+  with_element_type(call.type, [&]<typename T>() {
     if (call.kind == Kind::kReduceScatter) {
       return Reductions<T>::reduce_scatter(lane, stream, to, offset(call.from, begin * element),
                                            count, call.count, reduction);
@@ -271,7 +288,7 @@ std::unique_ptr<Communicator> Direct::create_split(int color, int key) {
     return of_part;
   };
   part.one_shot_bytes = default_one_shot_bytes(part.size);
-  DirectResult result = create(part);
+  DirectResult result = join(std::move(part), cancellation_);
   if (!result.communicator) fail(ExitCode::kGpu, "{}", result.refusal);
   return std::move(result.communicator);
 }
@@ -289,11 +306,8 @@ int agree_on_blocks(const DirectOptions& options, int multiprocessors) {
   return blocks;
 }
 
-}  // namespace
-
-DirectResult create(const DirectOptions& asked) {
+DirectResult join(DirectOptions options, std::shared_ptr<Cancellation> cancellation) {
   DirectResult result;
-  DirectOptions options = asked;
   if (options.one_shot_bytes < 0) options.one_shot_bytes = default_one_shot_bytes(options.size);
   options.staging_bytes = std::max<std::int64_t>(options.staging_bytes, kMaxRanks * kVectorBytes) /
                           kVectorBytes * kVectorBytes;
@@ -306,13 +320,20 @@ DirectResult create(const DirectOptions& asked) {
   options.most_blocks = agree_on_blocks(options, device.properties().multiProcessorCount);
   const bool alone = options.size == 1;
   std::unique_ptr<PeerMemory> memory =
-      PeerMemory::create(cuda::cuda_device(*options.device), options.all_gather, options.rank,
-                         options.size, alone ? 0 : bytes_of(options.staging_bytes),
+      PeerMemory::create(device, options.all_gather, options.rank, options.size,
+                         alone ? 0 : bytes_of(options.staging_bytes),
                          alone ? 0 : kLanes * kControlBytes, result.refusal);
   if (memory) {
-    result.communicator = std::make_unique<Direct>(std::move(options), std::move(memory));
+    result.communicator =
+        std::make_unique<Direct>(std::move(options), std::move(memory), std::move(cancellation));
   }
   return result;
+}
+
+}  // namespace
+
+DirectResult create(const DirectOptions& options) {
+  return join(options, std::make_shared<Cancellation>(*options.device));
 }
 
 }  // namespace ingot::direct

@@ -1,4 +1,4 @@
-#include "collectives/algorithms/direct/kernels.cuh"
+#include "collectives/algorithms/direct/launches.cuh"
 
 namespace ingot::direct {
 
@@ -7,25 +7,18 @@ constexpr Omit kAll = Omit::kNothing;
 template <typename T>
 void Reductions<T>::one_shot(const Lane& lane, cudaStream_t stream, void* data, std::int64_t count,
                              Reduction reduction) {
-  const unsigned blocks = blocks_for(lane, vectors_of(count, sizeof(T)));
-  one_shot_kernel<T, kAll><<<blocks, kThreads, 0, stream>>>(lane, data, count, reduction);
+  launch_one_shot<T, kAll>(lane, stream, data, count, reduction);
 }
-
 template <typename T>
 void Reductions<T>::two_shot(const Lane& lane, cudaStream_t stream, void* data, std::int64_t count,
                              Reduction reduction) {
-  const std::int64_t vectors = vectors_of(count, sizeof(T));
-  const unsigned blocks = blocks_for(lane, (vectors + lane.ranks - 1) / lane.ranks);
-  two_shot_kernel<T, kAll><<<blocks, kThreads, 0, stream>>>(lane, data, count, reduction);
+  launch_two_shot<T, kAll>(lane, stream, data, count, reduction);
 }
-
 template <typename T>
 void Reductions<T>::reduce_scatter(const Lane& lane, cudaStream_t stream, void* to,
                                    const void* from, std::int64_t count, std::int64_t stride,
                                    Reduction reduction) {
-  const unsigned blocks = blocks_for(lane, vectors_of(count, sizeof(T)));
-  reduce_scatter_kernel<T, kAll>
-      <<<blocks, kThreads, 0, stream>>>(lane, to, from, count, stride, reduction);
+  launch_reduce_scatter<T, kAll>(lane, stream, to, from, count, stride, reduction);
 }
 
 template struct Reductions<float>;

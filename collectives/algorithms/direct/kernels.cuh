@@ -63,6 +63,15 @@ __device__ inline std::uint64_t load_flag(const std::uint64_t* from) {
   return value;
 }
 
+__device__ inline std::uint32_t load_host_word(const std::uint32_t* from) {
+  std::uint32_t value;
+  asm volatile("ld.relaxed.sys.global.u32 %0, [%1];"
+               : "=r"(value)
+               : "l"(__cvta_generic_to_global(from))
+               : "memory");
+  return value;
+}
+
 /// Elements of 1, 2, 4 or 8 bytes in the caller's memory, which need not be aligned to vectors.
 /// Element e of vector i is element i*kElements + e of an array of `count`.
 template <typename Unit>
@@ -147,6 +156,7 @@ struct Turn {
   std::uint64_t number;  ///< of the call in its lane, from 0; the same on all ranks
   std::int64_t half;     ///< bytes from the begin of staging to the half that it uses
 
+  __device__ bool cancelled() const { return number == kCancelled; }
   __device__ uint4* staged(const Lane& lane, int rank) const {
     return reinterpret_cast<uint4*>(lane.staging[rank] + half);
   }
@@ -156,48 +166,68 @@ template <Omit kOmit>
 __device__ inline Turn begin(const Lane& lane) {
   const std::uint64_t number = lane.state->calls;
   // By a thread that no peer waits for.
-  if (blockIdx.x == 0 && threadIdx.x == kThreads - 1) {
+  if (number != kCancelled && blockIdx.x == 0 && threadIdx.x == kThreads - 1) {
     make_stamp<false>(lane.stamps.start, lane.stamps.start_counter, lane.stamps.number);
   }
   const bool second = kOmit != Omit::kSecondHalf && number % 2 != 0;
   return {number, second ? lane.half_bytes : 0};
 }
 
-/// Returns when block blockIdx.x of every rank has come here for the `meeting`-th time (1, 2) in
-/// this call: all that these blocks wrote before can then be read.
+/// Looks at a peer's flag here until the peer has come that far; false where the calls are
+/// cancelled meanwhile.
+template <bool kAcquire>
+__device__ inline bool wait_for(const std::uint64_t* flag, std::uint64_t come,
+                                const std::uint32_t* cancelled) {
+  for (int looks = 1; load_flag<kAcquire>(flag) < come; ++looks) {
+    if (looks % kLooks == 0 && load_host_word(cancelled) != 0) return false;
+  }
+  return true;
+}
+
+/// Returns true when block blockIdx.x of every rank has come here for the `meeting`-th time (1, 2)
+/// in this call: all that these blocks wrote before can then be read. False, for the whole block,
+/// where one did not come until the calls were cancelled.
 template <Omit kOmit>
-__device__ inline void meet(const Lane& lane, const Turn& turn, int meeting) {
-  if (kOmit == Omit::kSecondMeeting && meeting == 2) return;
+__device__ inline bool meet(const Lane& lane, const Turn& turn, int meeting) {
+  if (kOmit == Omit::kSecondMeeting && meeting == 2) return true;
   const std::uint64_t come = 2 * turn.number + static_cast<std::uint64_t>(meeting);
   // What the whole block wrote is before thread p's release, and so before what follows peer p's
   // acquire: a barrier and a release that follow one another order cumulatively.
   if constexpr (kOmit != Omit::kBarrierBefore) __syncthreads();
   const int peer = static_cast<int>(threadIdx.x);
+  bool missed = false;
   if (peer < lane.ranks && peer != lane.rank) {
     const std::int64_t place = std::int64_t{blockIdx.x} * kMaxRanks;
     store_flag<kOmit != Omit::kRelease>(lane.flags[peer] + place + lane.rank, come);
     // A peer may be one meeting ahead already. Flags only grow.
     const std::uint64_t* flag = lane.flags[lane.rank] + place + peer;
     if constexpr (kOmit != Omit::kWait) {
-      while (load_flag<kOmit != Omit::kAcquire>(flag) < come) {
-      }
+      missed = !wait_for<kOmit != Omit::kAcquire>(flag, come, lane.cancelled);
     }
   }
-  if constexpr (kOmit != Omit::kBarrierAfter) __syncthreads();
+  if constexpr (kOmit != Omit::kBarrierAfter) return __syncthreads_or(missed) == 0;
+  return !missed;
 }
 
 /// The last block to come here counts the call, for the next kernel of the lane to see. A block has
-/// read the old count before its last meeting.
-__device__ inline void end(const Lane& lane, const Turn& turn) {
+/// read the old count before its last meeting. Where a block `missed` a peer, the call is not
+/// complete, and what follows in the lane returns at once.
+__device__ inline void end(const Lane& lane, const Turn& turn, bool missed = false) {
   if (threadIdx.x != 0) return;
+  const std::uint32_t mine = missed ? 1 + kCancelledBlock : 1;
   std::uint32_t before = 0;
   if (gridDim.x > 1) {
-    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;"
+    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;"
                  : "=r"(before)
-                 : "l"(__cvta_generic_to_global(&lane.state->finished_blocks))
+                 : "l"(__cvta_generic_to_global(&lane.state->finished_blocks)), "r"(mine)
                  : "memory");
   }
-  if (before + 1 != gridDim.x) return;
+  const std::uint32_t all = before + mine;
+  if (all % kCancelledBlock != gridDim.x) return;
+  if (all >= kCancelledBlock) {
+    lane.state->calls = kCancelled;
+    return;
+  }
   lane.state->finished_blocks = 0;
   lane.state->calls = turn.number + 1;
   make_stamp<false>(lane.stamps.finish, lane.stamps.finish_counter, lane.stamps.number);
@@ -359,13 +389,14 @@ template <typename T, Omit kOmit>
 __global__ void __launch_bounds__(kThreads)
     one_shot_kernel(Lane lane, void* memory, std::int64_t count, Reduction reduction) {
   const Turn turn = begin<kOmit>(lane);
+  if (turn.cancelled()) return;
   const Array<Unit<T>> data(memory, count);
   const std::int64_t vectors = vectors_of(count, sizeof(T));
   const Range range = own_vectors();
   uint4* own = turn.staged(lane, lane.rank);
   for (std::int64_t i = range.begin; i < vectors; i += range.step)
     store_vector(own + i, data.load(i));
-  meet<kOmit>(lane, turn, 1);
+  if (!meet<kOmit>(lane, turn, 1)) return end(lane, turn, true);
   for (std::int64_t i = range.begin; i < vectors; i += range.step) {
     data.store(i, reduced<T>(lane, turn, i, data.load(i), reduction));
   }
@@ -377,6 +408,7 @@ template <typename T, Omit kOmit>
 __global__ void __launch_bounds__(kThreads)
     two_shot_kernel(Lane lane, void* memory, std::int64_t count, Reduction reduction) {
   const Turn turn = begin<kOmit>(lane);
+  if (turn.cancelled()) return;
   const Array<Unit<T>> data(memory, count);
   const std::int64_t vectors = vectors_of(count, sizeof(T));
   const std::int64_t slice = (vectors + lane.ranks - 1) / lane.ranks;
@@ -392,7 +424,7 @@ __global__ void __launch_bounds__(kThreads)
   for (std::int64_t place = range.begin; place < slice; place += range.step) {
     for_peers(place, [&](int, std::int64_t i) { store_vector(own + i, data.load(i)); });
   }
-  meet<kOmit>(lane, turn, 1);
+  if (!meet<kOmit>(lane, turn, 1)) return end(lane, turn, true);
   for (std::int64_t place = range.begin; place < slice; place += range.step) {
     const std::int64_t i = lane.rank * slice + place;
     if (i >= vectors) continue;
@@ -401,7 +433,7 @@ __global__ void __launch_bounds__(kThreads)
     // Nobody has read this slice of this rank's staging yet.
     store_vector(own + i, result);
   }
-  meet<kOmit>(lane, turn, 2);
+  if (!meet<kOmit>(lane, turn, 2)) return end(lane, turn, true);
   for (std::int64_t place = range.begin; place < slice; place += range.step) {
     for_peers(place, [&](int peer, std::int64_t i) {
       data.store(i, load_vector(turn.staged(lane, peer) + i));
@@ -415,6 +447,7 @@ __global__ void __launch_bounds__(kThreads)
     reduce_scatter_kernel(Lane lane, void* to, const void* from, std::int64_t count,
                           std::int64_t stride, Reduction reduction) {
   const Turn turn = begin<kOmit>(lane);
+  if (turn.cancelled()) return;
   const std::int64_t vectors = vectors_of(count, sizeof(T));
   const Range range = own_vectors();
   uint4* own = turn.staged(lane, lane.rank);
@@ -428,7 +461,7 @@ __global__ void __launch_bounds__(kThreads)
       store_vector(own + peer * vectors + i, data.load(i));
     }
   }
-  meet<kOmit>(lane, turn, 1);
+  if (!meet<kOmit>(lane, turn, 1)) return end(lane, turn, true);
   const Array<Unit<T>> mine = block(lane.rank);
   const Array<Unit<T>> result(to, count);
   for (std::int64_t i = range.begin; i < vectors; i += range.step) {
@@ -443,6 +476,7 @@ __global__ void __launch_bounds__(kThreads)
     exchange_kernel(Lane lane, Movement movement, int root, void* to, const void* from,
                     std::int64_t count, std::int64_t stride) {
   const Turn turn = begin<kOmit>(lane);
+  if (turn.cancelled()) return;
   const std::int64_t vectors = vectors_of(count, sizeof(Unit));
   const Range range = own_vectors();
   uint4* own = turn.staged(lane, lane.rank);
@@ -464,7 +498,7 @@ __global__ void __launch_bounds__(kThreads)
     const Array<Unit> data = array(gathers ? from : to, 0);
     each([&](std::int64_t i) { store_vector(own + i, data.load(i)); });
   }
-  meet<kOmit>(lane, turn, 1);
+  if (!meet<kOmit>(lane, turn, 1)) return end(lane, turn, true);
   if (to_all || gathers) {
     const std::int64_t first = to_all ? lane.rank * vectors : 0;
     for (int step = 1; step < lane.ranks; ++step) {

@@ -21,9 +21,15 @@ enum class Movement : std::uint8_t { kAllGather, kAllToAll, kBroadcast, kBarrier
 
 /// Of one lane, in the rank's own memory: what its kernels hand on to the next one.
 struct LaneState {
-  std::uint64_t calls = 0;            ///< that are complete
-  std::uint32_t finished_blocks = 0;  ///< of the call that runs
+  std::uint64_t calls = 0;            ///< that are complete; kCancelled: no more will be
+  std::uint32_t finished_blocks = 0;  ///< of the call that runs, plus kCancelledBlock for some
 };
+constexpr std::uint64_t kCancelled = ~std::uint64_t{0};
+constexpr std::uint32_t kCancelledBlock = 1U << 16;  ///< of each block whose peers did not come
+
+/// Looks at a flag between two looks at whether the calls are cancelled, which lies in the host's
+/// memory: at half a microsecond each, a call that takes less than 100 us never asks.
+constexpr int kLooks = 256;
 
 /// One lane as a rank sees it. The calls of a lane run one after the other; lanes know nothing of
 /// each other. A kernel's argument.
@@ -35,7 +41,8 @@ struct Lane {
   std::byte* staging[kMaxRanks] = {};    ///< of each rank
   std::uint64_t* flags[kMaxRanks] = {};  ///< of each rank: [block][rank that sets it]
   LaneState* state = nullptr;
-  StampTarget stamps;  ///< of the call that is launched
+  const std::uint32_t* cancelled = nullptr;  ///< the host's: not 0 when nobody is to wait any more
+  StampTarget stamps;                        ///< of the call that is launched
 };
 
 /// Bytes of a lane's flags.

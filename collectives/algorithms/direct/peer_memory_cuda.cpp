@@ -76,6 +76,7 @@ std::string PeerMemory::offer(std::int64_t bytes, std::int64_t zeros) {
     (void)words_of(code);
     return bytes_of(offer);
   }
+  bytes_ = bytes > 0 ? all : 0;
   blocks_[static_cast<std::size_t>(rank_)] = static_cast<std::byte*>(block) + kHeaderBytes;
   offer.word = 0x696e676f74000000U + static_cast<std::uint64_t>(rank_);
   check(cudaMemset(block, 0, static_cast<std::size_t>(kHeaderBytes + zeros)), "cudaMemset");

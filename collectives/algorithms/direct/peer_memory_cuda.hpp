@@ -33,6 +33,7 @@ class PeerMemory {
 
   std::byte* of(int rank) const { return blocks_[static_cast<std::size_t>(rank)]; }
   std::byte* own() const { return of(rank_); }
+  std::int64_t bytes() const { return bytes_; }  ///< of the rank's own GPU that are taken
 
  private:
   PeerMemory(cuda::CudaDevice& device, Exchange exchange, int rank, int size);
@@ -44,6 +45,7 @@ class PeerMemory {
   Exchange exchange_;
   int rank_;
   std::vector<std::byte*> blocks_;  ///< by rank
+  std::int64_t bytes_ = 0;
 };
 
 }  // namespace ingot::direct

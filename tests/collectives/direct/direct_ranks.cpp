@@ -25,6 +25,7 @@ namespace ingot {
 namespace {
 
 using test::session;
+using Fit = DirectCommunicator::Fit;
 
 constexpr std::int64_t kOneShot = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kTwoShot = 0;
@@ -327,36 +328,136 @@ TEST_F(Direct, HasLanesForSomeRecordingsAndSaysWhenTheyAreTaken) {
   const CollectiveCall call{.kind = CollectiveKind::kAllReduce, .count = 100};
   std::vector<std::unique_ptr<Recording>> recordings;
   bool fits = true;
-  while (fits && recordings.size() < 20) {
+  while (fits && recordings.size() < 40) {
     recordings.push_back(device_->record(*stream_, "direct", [&] {
-      fits = communicator.fits(call, *stream_);
-      if (!fits) return;
-      communicator.all_reduce(data.data(), 100, DType::kI64, ReduceOperation::kSum, *stream_,
-                              {"recorded"});
+      fits = communicator.fit(call, *stream_) == Fit::kFits;
+      if (fits) {
+        communicator.all_reduce(data.data(), 100, DType::kI64, ReduceOperation::kSum, *stream_,
+                                {"recorded"});
+        return;
+      }
+      EXPECT_EQ(communicator.fit(call, *stream_), Fit::kTooManyRecordings);
+      try {
+        communicator.all_reduce(data.data(), 100, DType::kI64, ReduceOperation::kSum, *stream_,
+                                {"one too many"});
+        FAIL() << "it was recorded";
+      } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("at most 31 recorded programs"), std::string::npos)
+            << error.what();
+      }
     }));
   }
-  EXPECT_EQ(recordings.size(), 16U);  // the last of them without the call
+  EXPECT_EQ(recordings.size(), 32U);  // the last of them without the call
   std::int64_t expected = 1;
   for (const auto& recording : recordings) {
     recording->replay(*stream_);
     if (recording != recordings.back()) expected *= ranks();
   }
   ASSERT_EQ(on_host<std::int64_t>(data, *stream_), std::vector<std::int64_t>(100, expected));
-  EXPECT_TRUE(communicator.fits(call, *stream_));  // what is not recorded
+  EXPECT_EQ(communicator.fit(call, *stream_), Fit::kFits);  // what is not recorded
 }
 
 TEST_F(Direct, SaysThatACallOfSeveralLaunchesDoesNotFit) {
   DirectCommunicator& communicator = with(kOneShot, 1 << 10);
   CollectiveCall call{.kind = CollectiveKind::kAllReduce, .count = 256, .type = DType::kF32};
-  EXPECT_TRUE(communicator.fits(call, *stream_));
+  EXPECT_EQ(communicator.fit(call, *stream_), Fit::kFits);
   if (ranks() == 1) return;
   call.count = 257;
-  EXPECT_FALSE(communicator.fits(call, *stream_));
+  EXPECT_EQ(communicator.fit(call, *stream_), Fit::kTooLong);
   call.kind = CollectiveKind::kAllToAll;
   call.count = 256 / ranks() / 4 * 4;
-  EXPECT_TRUE(communicator.fits(call, *stream_));
+  EXPECT_EQ(communicator.fit(call, *stream_), Fit::kFits);
   call.count += 4;
-  EXPECT_FALSE(communicator.fits(call, *stream_));
+  EXPECT_EQ(communicator.fit(call, *stream_), Fit::kTooLong);
+}
+
+TEST_F(Direct, TakesTheMemoryThatAPlanCounts) {
+  for (const std::int64_t staging : {std::int64_t{1} << 10, kDirectStaging}) {
+    const std::int64_t before = device_->available_bytes();
+    session->control().all_gather_bytes("");  // ranks may share a GPU
+    const DirectCommunicator& communicator = with(kOneShot, staging);
+    session->control().all_gather_bytes("");
+    EXPECT_EQ(communicator.memory_bytes(), direct_memory_bytes(ranks(), staging));
+    if (!test::shares_a_gpu(ranks())) {
+      // Beside it lie the counters of flight stamps.
+      const std::int64_t taken = before - device_->available_bytes();
+      EXPECT_GE(taken, communicator.memory_bytes());
+      EXPECT_LE(taken, communicator.memory_bytes() + (64 << 10));
+    }
+    session->control().all_gather_bytes("");
+    communicator_.reset();
+  }
+}
+
+/// The last rank never comes. The others' kernels spin for it, behind them wait another call and a
+/// replayed recording; cancel() of a communicator empties the streams, also of its parts.
+class DirectCancelled : public Direct {
+ protected:
+  void all_reduce(Communicator& communicator, Stream& stream, const char* what) {
+    communicator.all_reduce(data_.data(), kCount, DType::kF32, ReduceOperation::kSum, stream,
+                            {what});
+  }
+  /// Call and replay on a stream, and an event behind them.
+  void run_into_the_gap(Communicator& communicator, Stream& stream) {
+    recordings_.push_back(
+        device_->record(stream, "direct", [&] { all_reduce(communicator, stream, "replayed"); }));
+    if (rank() == ranks() - 1) return;
+    all_reduce(communicator, stream, "hangs");
+    all_reduce(communicator, stream, "behind it");
+    recordings_.back()->replay(stream);
+    events_.push_back(device_->create_event());
+    stream.record(*events_.back());
+  }
+  static FlightCall call_of(const Communicator& communicator, const std::string& label) {
+    for (const FlightCall& call : communicator.flight_record().snapshot()) {
+      if (call.label == label) return call;
+    }
+    return {};
+  }
+  void check(Communicator& communicator) {
+    if (rank() == ranks() - 1) return;
+    while (call_of(communicator, "hangs").starts == 0) std::this_thread::yield();
+    for (const auto& event : events_) EXPECT_FALSE(event->done());
+    communicator_->cancel();
+    for (const auto& event : events_) event->synchronize();
+    EXPECT_EQ(call_of(communicator, "hangs").finishes, 0);
+    for (const char* label : {"behind it", "replayed"}) {
+      EXPECT_EQ(call_of(communicator, label).finishes, 0) << label;
+    }
+    try {
+      stream_->synchronize();
+      FAIL() << "the stream is as good as ever";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::kTimeout);
+    }
+    EXPECT_THROW(all_reduce(communicator, *stream_, "later"), Error);
+  }
+
+  static constexpr std::int64_t kCount = 9001;  // several blocks
+  const Buffer data_ = on_device(std::vector<float>(kCount, 1.0F), *stream_);
+  std::vector<std::unique_ptr<Recording>> recordings_;
+  std::vector<std::unique_ptr<Event>> events_;
+};
+
+TEST_F(DirectCancelled, EndsOneShotCallsWhosePeerNeverComes) {
+  if (ranks() == 1) GTEST_SKIP() << "nobody to wait for";
+  run_into_the_gap(with(kOneShot), *stream_);
+  check(*communicator_);
+  EXPECT_EQ(call_of(*communicator_, "hangs").failed, rank() < ranks() - 1);
+}
+
+TEST_F(DirectCancelled, EndsTwoShotCallsWhosePeerNeverComes) {
+  if (ranks() == 1) GTEST_SKIP() << "nobody to wait for";
+  run_into_the_gap(with(kTwoShot), *stream_);
+  check(*communicator_);
+  EXPECT_EQ(call_of(*communicator_, "hangs").failed, rank() < ranks() - 1);
+}
+
+TEST_F(DirectCancelled, EndsCallsOfParts) {
+  if (ranks() == 1) GTEST_SKIP() << "nobody to wait for";
+  const auto part = with(kOneShot).split(0, 0);
+  run_into_the_gap(*part, *stream_);
+  check(*part);
 }
 
 /// Of two ranks on either side of a machine whose GPUs reach each other on one side only.

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "collectives/algorithms/direct/kernels.cuh"
+#include "collectives/algorithms/direct/launches.cuh"
 
 namespace ingot::direct {
 namespace {
@@ -69,19 +69,14 @@ void Reductions<T>::reduce_scatter(const Lane&, cudaStream_t, void*, const void*
 template <>
 void Reductions<float>::one_shot(const Lane& lane, cudaStream_t stream, void* data,
                                  std::int64_t count, Reduction reduction) {
-  with_omission([&]<Omit kOmit>() {
-    one_shot_kernel<float, kOmit><<<blocks_for(lane, vectors_of(count, 4)), kThreads, 0, stream>>>(
-        lane, data, count, reduction);
-  });
+  with_omission(
+      [&]<Omit kOmit>() { launch_one_shot<float, kOmit>(lane, stream, data, count, reduction); });
 }
 template <>
 void Reductions<float>::two_shot(const Lane& lane, cudaStream_t stream, void* data,
                                  std::int64_t count, Reduction reduction) {
-  const std::int64_t vectors = vectors_of(count, 4);
-  const unsigned blocks = blocks_for(lane, (vectors + lane.ranks - 1) / lane.ranks);
-  with_omission([&]<Omit kOmit>() {
-    two_shot_kernel<float, kOmit><<<blocks, kThreads, 0, stream>>>(lane, data, count, reduction);
-  });
+  with_omission(
+      [&]<Omit kOmit>() { launch_two_shot<float, kOmit>(lane, stream, data, count, reduction); });
 }
 
 template struct Reductions<float>;
