@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "collectives/choose.hpp"
 #include "launcher/command_line.hpp"
 #include "launcher/commands.hpp"
 #include "launcher/device_choice.hpp"
@@ -14,6 +15,7 @@
 #include "ops/base/units.hpp"
 #include "runtime/config/load.hpp"
 #include "runtime/config/validate.hpp"
+#include "runtime/metrics/crossovers.hpp"
 #include "runtime/train/data_feed.hpp"
 #include "runtime/train/step_plan.hpp"
 
@@ -94,6 +96,18 @@ std::string describe_parallel(const Config& config) {
                      config.parallel.reduction, config.parallel.wire);
 }
 
+/// What the job's communicator will take of each GPU.
+std::int64_t exchange_bytes(const Config& config, const PlanDevice& device, int ranks,
+                            int ranks_per_node) {
+  const bool by_nccl = device.stands_in ||
+                       (device.device->kind() == DeviceKind::kCuda && !nccl_version_text().empty());
+  if (!by_nccl) return 0;
+  const SizeLimits direct =
+      device.stands_in ? SizeLimits{} : measured_crossovers(config, device.key, ranks).direct;
+  return planned_memory_bytes(config.collectives.transport, ranks > ranks_per_node ? 2 : 1, ranks,
+                              direct);
+}
+
 int nodes_ranks(const PlanOptions& options) {
   const int per_node = options.ranks_per_node > 0 ? options.ranks_per_node : options.ranks;
   if (options.ranks % per_node != 0) {
@@ -119,7 +133,8 @@ int run_plan(const PlanOptions& options) {
                           registry,
                           *device.device,
                           {options.ranks, 0, per_node},
-                          device.device->host_visible() && !device.stands_in};
+                          device.device->host_visible() && !device.stands_in,
+                          exchange_bytes(config, device, options.ranks, per_node)};
 
   PlanReport report;
   report.fit = memory_of(options, config, device, per_node);

@@ -23,15 +23,21 @@ int ranks_of_nodes(Job& job) {
 void settle_micro_batch(Job& job, Config& config, const RunData& data,
                         const RunDirectory& directory) {
   MpiSession& session = job.session();
-  const std::int64_t free = free_bytes(job.device(), session.local_size());
+  // What the communicator has taken is part of what a rank needs, as in a plan.
+  const std::int64_t exchanges =
+      job.communicator() != nullptr ? job.communicator()->memory_bytes() : 0;
+  std::int64_t free = free_bytes(job.device(), session.local_size());
+  if (free != kUnknownBytes) free += exchanges;
   MicroBounds bounds{config.batch.memory, directory.checkpoints()};
   if (bounds.available == 0 && free != kUnknownBytes) {
     bounds.available = static_cast<std::int64_t>(kPlannedShare * static_cast<double>(free));
   }
   const RankPlace place{session.size(), session.rank(), ranks_of_nodes(job)};
-  const std::string line = choose_micro_batch(
-      config, {config, data.description().model, job.registry(), job.device(), place}, bounds,
-      job.exchange());
+  const std::string line =
+      choose_micro_batch(config,
+                         {config, data.description().model, job.registry(), job.device(), place,
+                          job.device().host_visible(), exchanges},
+                         bounds, job.exchange());
   // What was prepared on the way has other sizes: its algorithms are not this run's.
   if (job.choice().cuda) matrix_algorithms().clear();
   if (session.rank() == 0) job.log().info("{}", line);

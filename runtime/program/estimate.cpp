@@ -11,9 +11,9 @@ namespace ingot {
 namespace {
 
 constexpr std::array<std::string_view, kMemoryKinds> kKindNames = {
-    "parameters",       "gradients",   "partial gradients", "moments", "averaged weights",
-    "gathered layers",  "activations", "workspaces",        "gaps",    "inputs and outputs",
-    "checkpoint buffer"};
+    "parameters",      "gradients",        "partial gradients", "moments", "averaged weights",
+    "gathered layers", "activations",      "workspaces",        "gaps",    "inputs and outputs",
+    "small exchanges", "checkpoint buffer"};
 
 using Bytes = std::array<std::int64_t, kMemoryKinds>;
 

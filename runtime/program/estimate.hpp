@@ -33,6 +33,7 @@ enum class MemoryKind : std::uint8_t {
   kWorkspaces,        ///< of kernels
   kGaps,              ///< of the arena: between blocks whose lives overlap
   kInputsOutputs,     ///< batches, scalars, losses, tables that the update reads
+  kSmallExchanges,    ///< that the communicator keeps, for direct calls between GPUs
   kCheckpointBuffer   ///< the state that is being saved while training goes on
 };
 constexpr int kMemoryKinds = static_cast<int>(MemoryKind::kCheckpointBuffer) + 1;

@@ -24,6 +24,9 @@ struct EngineOptions {
   /// called as it is.
   std::function<void(const std::function<void()>& prepare)> around_preparation = {};
   int node_ranks = 1;  ///< ranks on every node, for parallel.shard_group
+  /// Bytes of the device that the ranks' communicator keeps beside the engine's memory
+  /// (Communicator::memory_bytes).
+  std::int64_t exchange_bytes = 0;
 };
 
 struct EnginePlan {

@@ -86,7 +86,7 @@ Decision decide(const PlanInputs& inputs, const MicroBounds& bounds) {
   const auto bytes_of = [&](std::int64_t micro) {
     candidate.batch.micro = micro;
     return bytes_with_micro({candidate, inputs.data, inputs.registry, inputs.device, inputs.place,
-                             inputs.host_computes},
+                             inputs.host_computes, inputs.exchange_bytes},
                             micro);
   };
   Decision decision;
@@ -180,14 +180,16 @@ std::int64_t bytes_with_micro(const PlanInputs& inputs, std::int64_t micro) {
   config.batch.micro = micro;
   const PlannedRun run =
       plan_run({config, inputs.data, inputs.registry, inputs.device, inputs.place});
-  const std::int64_t bytes = total_bytes(memory_table(run.plan, run.options));
+  const std::int64_t bytes =
+      total_bytes(memory_table(run.plan, run.options)) + inputs.exchange_bytes;
   return bytes + (inputs.host_computes ? checkpoint_buffer_bytes(run.plan, run.options) : 0);
 }
 
 void require_memory(const EnginePlan& plan, const EngineOptions& options, const Registry& registry,
                     Device& device) {
-  const std::int64_t available = device.available_bytes();
-  const std::int64_t needed = total_bytes(memory_table(plan, options));
+  // What exchanges take is taken already: it counts on both sides.
+  const std::int64_t available = device.available_bytes() + options.exchange_bytes;
+  const std::int64_t needed = total_bytes(memory_table(plan, options)) + options.exchange_bytes;
   if (needed <= available) return;
   std::string rows;
   for (const MemoryUse& use : estimate_run(plan, options).memory) {
@@ -206,7 +208,7 @@ void require_memory(const EnginePlan& plan, const EngineOptions& options, const 
         const RankPlace place{parallel.ranks, parallel.rank, options.node_ranks};
         const EnginePlan smaller = plan_engine(
             other, registry, device, plan_parallel(other.config, place, other.micro_batches));
-        return total_bytes(memory_table(smaller, other));
+        return total_bytes(memory_table(smaller, other)) + options.exchange_bytes;
       });
   const std::string advice =
       fit.micro > 0 ? fmt::format("The largest batch.micro that fits is {}", fit.micro)

@@ -53,15 +53,21 @@ void Progress::show_start(const Engine& engine, const RunData& data,
   table.add({"optimizer", fmt::format("{}, learning rate {:g}, {}", config_.optimizer.kind,
                                       config_.optimizer.learning_rate, config_.schedule.kind)});
   const MemoryTable memory = engine.memory().table();
+  const std::int64_t exchanges =
+      parts_.communicator != nullptr ? parts_.communicator->memory_bytes() : 0;
   const bool host_computes = parts_.device.host_visible();
   table.add({"memory per rank",
-             approximate_bytes(static_cast<double>(total_bytes(memory) +
+             approximate_bytes(static_cast<double>(total_bytes(memory) + exchanges +
                                                    (host_computes ? checkpoint_buffer : 0)))});
   std::vector<ProgramRuns> programs;
   for (const Program* program : engine.programs()) programs.push_back({program, 0});
   for (const MemoryUse& use : memory_by_kind(memory, programs, engine.parallel().slots)) {
     table.add({fmt::format("  {}", name_of(use.kind)),
                approximate_bytes(static_cast<double>(use.bytes))});
+  }
+  if (exchanges > 0) {
+    table.add({fmt::format("  {}", name_of(MemoryKind::kSmallExchanges)),
+               approximate_bytes(static_cast<double>(exchanges))});
   }
   if (checkpoint_buffer > 0) {
     table.add({fmt::format("  {}{}", name_of(MemoryKind::kCheckpointBuffer),

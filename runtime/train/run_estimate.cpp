@@ -23,6 +23,10 @@ RunEstimate estimate_run(const EnginePlan& plan, const EngineOptions& options) {
   RunEstimate estimate;
   estimate.buffers = memory_table(plan, options);
   estimate.memory = memory_by_kind(estimate.buffers, programs, plan.parallel.slots);
+  estimate.exchange_bytes = options.exchange_bytes;
+  if (options.exchange_bytes > 0) {
+    estimate.memory.push_back({MemoryKind::kSmallExchanges, options.exchange_bytes});
+  }
   estimate.traffic = step_traffic(programs, plan.parallel);
   estimate.work = step_work(programs);
   estimate.counts = program_counts(programs);
@@ -62,6 +66,7 @@ PlannedRun plan_run(const PlanInputs& inputs) {
   run.options.data = inputs.data;
   run.options.micro_batches = accumulation_steps(inputs.config, inputs.place.ranks);
   run.options.node_ranks = inputs.place.node_ranks;
+  run.options.exchange_bytes = inputs.exchange_bytes;
   run.plan = plan_engine(run.options, inputs.registry, inputs.device,
                          plan_parallel(inputs.config, inputs.place, run.options.micro_batches));
   return run;

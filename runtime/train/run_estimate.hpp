@@ -17,11 +17,13 @@ struct PlanInputs {
   /// Whether the planned run computes in the host's memory, so that what it keeps for checkpoints
   /// counts: of the device, unless it only stands in for another.
   bool host_computes = device.host_visible();
+  std::int64_t exchange_bytes = 0;  ///< see EngineOptions
 };
 
 struct RunEstimate {
-  MemoryTable buffers;            ///< equal to what Engine::memory().table() will hold
-  std::vector<MemoryUse> memory;  ///< the same by kind
+  MemoryTable buffers;              ///< equal to what Engine::memory().table() will hold
+  std::int64_t exchange_bytes = 0;  ///< of the device, beside them; see EngineOptions
+  std::vector<MemoryUse> memory;    ///< both by kind
   /// Host memory of the rank that has most of it: the copy of its part of the state that is written
   /// in the background; 0 where none is.
   std::int64_t checkpoint_buffer = 0;
@@ -29,7 +31,8 @@ struct RunEstimate {
   StepWork work;                 ///< of a step
   std::vector<ProgramCounts> counts;
 
-  std::int64_t bytes() const { return total_bytes(buffers); }  ///< of the device
+  /// Of the device.
+  std::int64_t bytes() const { return total_bytes(buffers) + exchange_bytes; }
 };
 
 /// The programs of an engine that trains, and how often a step runs each.

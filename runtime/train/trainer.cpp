@@ -40,7 +40,8 @@ class Trainer {
                          parts.data.tokens_per_sample())),
         fault_(config.fault, parts.exchange.rank(), parts.communicator, parts.log),
         engine_({config, parts.data.description().model, plan_.accumulation, true,
-                 [this](const auto& prepare) { choose_algorithms(prepare); }, parts.node_ranks},
+                 [this](const auto& prepare) { choose_algorithms(prepare); }, parts.node_ranks,
+                 parts.communicator != nullptr ? parts.communicator->memory_bytes() : 0},
                 parts.registry, parts.device, parts.communicator),
         validation_(parts.data.validation(config.batch.micro)),
         progress_(config, parts, plan_, engine_.matrix_flops_per_step()),
@@ -90,10 +91,14 @@ class Trainer {
   bool ordered() const { return config_.parallel.reduction == "ordered"; }
   bool on_gpu() const { return parts_.device.kind() == DeviceKind::kCuda; }
 
-  /// Prepares the engine's programs. No clock decides over the bits of an ordered run.
+  /// Prepares the engine's programs. Neither a clock nor threads decide over the bits of an ordered
+  /// run.
   void choose_algorithms(const std::function<void()>& prepare) {
-    if (!on_gpu()) return prepare();
     const auto choice = ordered() ? AlgorithmChoice::kHeuristic : AlgorithmChoice::kMeasure;
+    if (!on_gpu()) {
+      const ChoiceScope scope(matrix_algorithms(), choice);
+      return prepare();
+    }
     prepare_with_agreed_algorithms(matrix_algorithms(), {config_.tuning, choice}, parts_.exchange,
                                    parts_.log, prepare);
   }

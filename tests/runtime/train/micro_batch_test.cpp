@@ -147,6 +147,9 @@ TEST_F(AutoMicro, IsAdvisedWhereARunDoesNotFit) {
   EngineOptions options{config_, {.vocabulary = 29}};
   options.config.batch.micro = 5;
   EXPECT_NO_THROW(Engine(options, registry_, small, nullptr));
+  // What the communicator took before is no longer free, and part of what the run takes.
+  options.exchange_bytes = 3 << 20;
+  EXPECT_NO_THROW(Engine(options, registry_, small, nullptr));
   options.config.batch.micro = 6;
   try {
     Engine engine(options, registry_, small, nullptr);
@@ -155,6 +158,7 @@ TEST_F(AutoMicro, IsAdvisedWhereARunDoesNotFit) {
     EXPECT_EQ(error.code(), ExitCode::kGpu);
     EXPECT_THAT(error.what(), HasSubstr("The largest batch.micro that fits is 5.\n  parameters"));
     EXPECT_THAT(error.what(), HasSubstr("\n  activations "));
+    EXPECT_THAT(error.what(), HasSubstr("\n  small exchanges     3.00 MiB"));
   }
 }
 
