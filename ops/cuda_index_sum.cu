@@ -1,5 +1,6 @@
-// Sums of vectors by table row. Samples are sorted by row first (cuda_index_sort.cuh); then every
-// row of the result belongs to threads that add its vectors in the order in which the samples
+// Sums of vectors by table row. Tables that fit into shared memory are summed there
+// (cuda_index_table.cuh). For others, samples are sorted by row first (cuda_index_sort.cuh); then
+// every row of the result belongs to threads that add its vectors in the order in which the samples
 // stand, so that nothing is added atomically.
 //
 // A row with more than kWindow samples (a frequent token) would keep its threads busy long after
@@ -12,6 +13,7 @@
 #include "ops/cuda_divisor.cuh"
 #include "ops/cuda_index_sort.cuh"
 #include "ops/cuda_index_sum.hpp"
+#include "ops/cuda_index_table.cuh"
 #include "ops/cuda_vector.cuh"
 
 namespace ingot::cuda {
@@ -19,6 +21,7 @@ namespace {
 
 constexpr int kWindow = 64;
 constexpr int kThreads = 256;
+constexpr int kMostShared = 227 * 1024;  ///< of a block on any GPU
 
 /// Places [begin, end) of the sorted samples.
 struct Range {
@@ -222,12 +225,50 @@ void sum_as(const CudaLaunch& launch, const Sums<T>& sums) {
 }  // namespace
 
 std::int64_t index_sum_workspace_bytes(std::int64_t count, std::int64_t rows, std::int64_t width) {
-  return Layout(count, rows, width).bytes;
+  const std::int64_t sorted = Layout(count, rows, width).bytes;
+  // Whether the table fits depends on the GPU and on where vectors lie.
+  const std::int64_t table = rows * width * 4;
+  if (table > kMostShared) return sorted;
+  return std::max(sorted, table * TablePlan(count, rows, width, false).chunks);
+}
+
+/// Whether it was done.
+template <typename T>
+bool sum_in_shared_memory(const CudaLaunch& launch,
+                          const typename IndexSumKernels<T>::Arguments& arguments) {
+  const bool pairs = arguments.width % 2 == 0 && arguments.stride % 2 == 0 &&
+                     aligned(2 * sizeof(T), arguments.from) && aligned(8, arguments.to);
+  const TablePlan plan(arguments.count, arguments.rows, arguments.width, pairs);
+  if (plan.shared_bytes() > std::min(launch.shared_bytes - 1024, kMostShared)) return false;
+  const TableSums<T> sums{arguments.indices,
+                          arguments.count,
+                          plan.chunk,
+                          static_cast<int>(arguments.rows),
+                          static_cast<int>(arguments.width),
+                          plan.team,
+                          plan.pitch,
+                          plan.copies,
+                          static_cast<int>(plan.copy_rows),
+                          arguments.from,
+                          Divisor(arguments.group),
+                          arguments.stride,
+                          arguments.to,
+                          arguments.accumulate,
+                          arguments.fault,
+                          launch.fault};
+  auto* tables = static_cast<float*>(arguments.workspace);
+  if (plan.columns == 2) {
+    sum_in_tables<2>(launch, plan, sums, tables);
+  } else {
+    sum_in_tables<1>(launch, plan, sums, tables);
+  }
+  return true;
 }
 
 template <typename T>
 void IndexSumKernels<T>::run(const CudaLaunch& launch, const Arguments& arguments) {
   if (arguments.rows * arguments.width == 0) return;
+  if (sum_in_shared_memory<T>(launch, arguments)) return;
   const std::int64_t count = arguments.count;
   const Layout layout(count, arguments.rows, arguments.width);
   auto* memory = static_cast<std::byte*>(arguments.workspace);
@@ -247,7 +288,7 @@ void IndexSumKernels<T>::run(const CudaLaunch& launch, const Arguments& argument
     pass.fault = launch.fault;
     const auto tiles = static_cast<unsigned>(pass.tiles);
     // Keys go up to `rows`, which stands for indices outside the table.
-    for (; pass.shift < 32 && (arguments.rows >> pass.shift) != 0; pass.shift += 8) {
+    for (; pass.shift < 32 && (arguments.rows >> pass.shift) != 0; pass.shift += kSortBits) {
       to = 1 - to;
       pass.sorted_keys = ints(layout.keys[to]);
       pass.sorted_samples = ints(layout.samples[to]);

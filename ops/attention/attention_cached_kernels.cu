@@ -38,6 +38,27 @@ __device__ int visible_keys(const std::int64_t* offset_at, int query, int capaci
   return visible < capacity ? static_cast<int>(visible) : capacity;
 }
 
+/// Where the sums of a split lie in the workspace: the maximum and the denominator of all lines,
+/// then their head_size sums each, so that common sizes fill sectors.
+struct DecodeLines {
+  float* partial;
+  std::int64_t lines;
+  int head_size;
+  int splits;
+
+  __device__ DecodeLines(const AttentionDecode& a, int grid_splits)
+      : partial(a.partial),
+        lines(std::int64_t{a.sizes.batch} * a.sizes.queries * a.sizes.heads * grid_splits),
+        head_size(a.sizes.head_size),
+        splits(grid_splits) {}
+  __device__ float* sums(std::int64_t row, int split) const {
+    return partial + lines * 2 + (row * splits + split) * head_size;
+  }
+  __device__ float* numbers(std::int64_t row, int split) const {
+    return partial + (row * splits + split) * 2;
+  }
+};
+
 /// The elements of a row that lane `part` of eight owns: kVector at part + 8 * c, for every c.
 template <typename Element, int kVector, int kOwned>
 __device__ __forceinline__ void load_owned(float (&to)[kOwned * kVector], const Element* row,
@@ -119,12 +140,9 @@ __global__ void __launch_bounds__(kDecodeThreads)
     }
     __syncthreads();
 
-    const int splits = gridDim.x;
-    const auto line_of = [&](int head) {
-      const std::int64_t row = static_cast<std::int64_t>(blockIdx.z) * sizes.heads +
-                               group * heads_per_group + tile + head;
-      return a.partial + (row * splits + blockIdx.x) * (head_size + 2);
-    };
+    const DecodeLines lines(a, gridDim.x);
+    const std::int64_t first_row =
+        static_cast<std::int64_t>(blockIdx.z) * sizes.heads + group * heads_per_group + tile;
     const int rounded = (count + kRowsAtOnce - 1) / kRowsAtOnce * kRowsAtOnce;
     float largest = kMinusInfinity;
     for (int i = lane; i < rounded; i += kWarpSize) largest = fmaxf(largest, scores[warp][i]);
@@ -141,9 +159,8 @@ __global__ void __launch_bounds__(kDecodeThreads)
 #pragma unroll
     for (int mask = 1; mask < kWarpSize; mask *= 2) sum += __shfl_xor_sync(kAllLanes, sum, mask);
     if (lane == 0 && warp < heads) {
-      float* line = line_of(warp);
-      line[head_size] = largest;
-      line[head_size + 1] = sum;
+      const float2 numbers{largest, sum};
+      *reinterpret_cast<float2*>(lines.numbers(first_row + warp, blockIdx.x)) = numbers;
     }
     __syncthreads();
 
@@ -178,7 +195,7 @@ __global__ void __launch_bounds__(kDecodeThreads)
       float value = 0;
 #pragma unroll
       for (int w = 0; w < kDecodeWarps; ++w) value += warp_sums[w][head][e * kPitch + owner];
-      line_of(head)[at] = value;
+      lines.sums(first_row + head, blockIdx.x)[at] = value;
     }
     __syncthreads();
   }
@@ -195,8 +212,8 @@ __global__ void __launch_bounds__(kDecodeThreads)
   const int query = blockIdx.y % sizes.queries;
   const int used = (visible_keys(a.offset, query, sizes.keys) + kSplit - 1) / kSplit;
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.y) * sizes.heads + head;
-  const float* lines = a.partial + row * splits * (head_size + 2);
-  const auto numbers = [&](int s) { return lines + s * (head_size + 2) + head_size; };
+  const DecodeLines lines(a, splits);
+  const auto numbers = [&](int s) { return lines.numbers(row, s); };
   float largest = kMinusInfinity;
   for (int s = 0; s < used; ++s) {
     largest = fmaxf(largest, load_shared_by<kWarpSize>(numbers(s)));
@@ -212,7 +229,7 @@ __global__ void __launch_bounds__(kDecodeThreads)
     float value = 0;
     for (int s = 0; s < used; ++s) {
       const float factor = exp2_fast(load_shared_by<kWarpSize>(numbers(s)) - largest);
-      if (i < head_size) value = fmaf(lines[s * (head_size + 2) + i], factor, value);
+      if (i < head_size) value = fmaf(lines.sums(row, s)[i], factor, value);
     }
     if (i < head_size) put_element(to + i, value / sum);
   }

@@ -1,10 +1,16 @@
 // CUDA kernels of cross_entropy: the loss and its gradient together, without keeping probabilities.
 //
 // Short rows belong to a warp and stay in registers. The row of a vocabulary belongs to a block and
-// stays in shared memory, so that global memory is read once and written once: 100 KiB for 50304
-// bf16 logits. Where even that is too little (f32 rows on GPUs before sm_90), and where no gradient
-// is wanted, the maximum and the sum are found in one pass by rescaling, and a second pass reads
-// the row again for the gradient, from the second cache as far as it holds the rows in work.
+// stays on the multiprocessor, so that global memory is read once and written once: in shared
+// memory (100 KiB for 50304 bf16 logits), and where that is too little, its first 96 KiB in the
+// registers of 1024 threads and the rest in shared memory. That is enough for 50257 f32 or 128256
+// bf16 logits on sm_80 (258 KiB in all), for 82000 f32 or 164000 bf16 logits on sm_90 and sm_100,
+// and for 49000 f32 logits where a block has 99 KiB (sm_86, sm_89).
+//
+// Only longer rows, rows of two tensors that lie differently to 16-byte boundaries, and losses
+// without gradient are not kept: the maximum and the sum are found in one pass by rescaling, and a
+// second pass reads the row again for the gradient, from the second cache as far as it holds the
+// rows in work.
 #include "ops/cross_entropy/cross_entropy_kernels.hpp"
 #include "ops/cuda_fault.cuh"
 #include "ops/cuda_reduce.cuh"
@@ -16,6 +22,7 @@ namespace {
 constexpr int kRowWarps = 8;       ///< rows at a time of a block whose warps have rows
 constexpr int kWarpColumns = 256;  ///< of the longest row of a warp
 constexpr int kLongestBlock = 1024;
+constexpr int kKeptVectors = 6;  ///< in registers of a thread, where shared memory is too little
 
 template <typename T>
 struct Arguments {
@@ -198,6 +205,108 @@ __global__ void __launch_bounds__(kLongestBlock)
   }
 }
 
+/// A block's row, kKeptVectors of a thread in its registers, the others in shared memory, and a
+/// single element before and after the vectors. Both tensors lie alike to 16-byte boundaries.
+template <typename T>
+__global__ void __launch_bounds__(kLongestBlock, 1)
+    cross_entropy_kept_kernel(const Arguments<T> arguments) {
+  constexpr int N = kVector<T>;
+  extern __shared__ uint4 row_memory[];
+  __shared__ float scratch[BlockReduction<float, 1>::kSharedValues];
+  BlockReduction<float, 1> block(scratch);
+  T* others = reinterpret_cast<T*>(row_memory);
+  const int thread = static_cast<int>(threadIdx.x);
+  const int columns = arguments.columns;
+  for (std::int64_t row = blockIdx.x; row < arguments.rows; row += gridDim.x) {
+    const int target = target_of(arguments, row);
+    const T* x = arguments.logits + row * columns;
+    T* dx = arguments.dlogits + row * columns;
+    const RowWalk<T> walk(x, columns, true);
+    if (target < 0) {
+      write_zeros(walk, dx, columns);
+      if (thread == 0) arguments.losses[row] = 0;
+      continue;
+    }
+    // Read before anything is written: dx may be x.
+    const float own = thread == 0 ? load_float(x + target) : 0.0F;
+    // Elements that a thread has not are minus infinity, whose exponential is 0.
+    const int before = thread < walk.head ? thread : -1;
+    const int after = walk.tail + thread < columns ? walk.tail + thread : -1;
+    float single[2] = {before >= 0 ? load_float(x + before) : Maximum::identity<float>(),
+                       after >= 0 ? load_float(x + after) : Maximum::identity<float>()};
+    Packed<T, N> kept[kKeptVectors];
+    float value[1] = {fmaxf(single[0], single[1])};
+#pragma unroll
+    for (int k = 0; k < kKeptVectors; ++k) {
+      const int v = k * kLongestBlock + thread;
+      if (v >= walk.vectors) break;
+      kept[k] = Packed<T, N>::load(x + walk.head + v * N);
+    }
+    for (int v = kKeptVectors * kLongestBlock + thread; v < walk.vectors; v += kLongestBlock) {
+      const auto vector = Packed<T, N>::load(x + walk.head + v * N);
+      vector.store_shared(others + (v - kKeptVectors * kLongestBlock) * N);
+      float logits[N];
+      vector.unpack(logits);
+#pragma unroll
+      for (const float logit : logits) value[0] = fmaxf(value[0], logit);
+    }
+    // on_vector(column, logits) of every vector of the thread.
+    const auto walk_vectors = [&](auto on_vector) {
+      float logits[N];
+#pragma unroll
+      for (int k = 0; k < kKeptVectors; ++k) {
+        const int v = k * kLongestBlock + thread;
+        if (v >= walk.vectors) break;
+        kept[k].unpack(logits);
+        on_vector(walk.head + v * N, logits);
+      }
+      for (int v = kKeptVectors * kLongestBlock + thread; v < walk.vectors; v += kLongestBlock) {
+        load_floats(others + (v - kKeptVectors * kLongestBlock) * N, logits);
+        on_vector(walk.head + v * N, logits);
+      }
+    };
+#pragma unroll
+    for (int k = 0; k < kKeptVectors; ++k) {
+      if (k * kLongestBlock + thread >= walk.vectors) break;
+      float logits[N];
+      kept[k].unpack(logits);
+#pragma unroll
+      for (const float logit : logits) value[0] = fmaxf(value[0], logit);
+    }
+    block.template reduce<Maximum>(value);
+    const float largest = value[0];
+
+    value[0] = 0;
+    walk_vectors([&](int /*c*/, const float(&logits)[N]) {
+#pragma unroll
+      for (const float logit : logits) value[0] += __expf(logit - largest);
+    });
+#pragma unroll
+    for (const float logit : single) {
+      if (logit != Maximum::identity<float>()) value[0] += __expf(logit - largest);
+    }
+    block.template reduce<Sum>(value);
+    const float scale = 1.0F / value[0];
+    if (thread == 0) arguments.losses[row] = logf(value[0]) - (own - largest);
+    walk_vectors([&](int c, float(&logits)[N]) {
+#pragma unroll
+      for (int i = 0; i < N; ++i) {
+        logits[i] = __expf(logits[i] - largest) * scale;
+        if (c + i == target) logits[i] -= 1.0F;
+      }
+      store_floats(dx + c, logits);
+    });
+    const auto write_single = [&](int c, float logit) {
+      if (c < 0) return;
+      const float probability = __expf(logit - largest) * scale;
+      store_float(dx + c, c == target ? probability - 1.0F : probability);
+    };
+    write_single(before, single[0]);
+    write_single(after, single[1]);
+    // A thread reads only what it kept itself: nothing of the next row is written too early.
+  }
+}
+
 /// The sum of exponentials so far, relative to the largest value so far.
 struct Running {
   float largest = Maximum::identity<float>();
@@ -299,15 +408,27 @@ void CrossEntropyKernels<T>::run(const CudaLaunch& launch, const T* logits,
   // Some four vectors for a thread, so that its loads overlap.
   const int threads = std::clamp(vectors / 4 / 32 * 32, 64, kLongestBlock);
   const int shared = (vectors + 2) * 16;
-  if (dlogits == nullptr || shared > launch.shared_bytes - 1024) {
+  const auto allow = [](auto kernel, int bytes) {
+    if (bytes <= 47 * 1024) return;
+    (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  };
+  const int most = launch.shared_bytes - 1024;
+  const int beside_registers = shared - kKeptVectors * kLongestBlock * 16;
+  if (dlogits != nullptr && whole && shared > most && beside_registers <= most) {
+    const auto kernel = cross_entropy_kept_kernel<T>;
+    const int others = std::max(beside_registers, 16);
+    allow(kernel, others);
+    kernel<<<launch.blocks(rows, 1), kLongestBlock, static_cast<std::size_t>(others),
+             launch.stream>>>(arguments);
+    return;
+  }
+  if (dlogits == nullptr || shared > most) {
     cross_entropy_reread_kernel<<<launch.blocks(rows, 2048 / threads), threads, 0, launch.stream>>>(
         arguments, whole);
     return;
   }
   const auto kernel = cross_entropy_block_kernel<T>;
-  if (shared > 47 * 1024) {
-    (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
-  }
+  allow(kernel, shared);
   const int together = std::max(1, std::min(2048 / threads, launch.shared_bytes / (shared + 2048)));
   kernel<<<launch.blocks(rows, together), threads, static_cast<std::size_t>(shared),
            launch.stream>>>(arguments, whole);

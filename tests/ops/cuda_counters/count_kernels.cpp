@@ -143,11 +143,15 @@ void add_lookups(Cases& cases, DType dtype, const std::string& type) {
                  random(dtype, Shape{1000, 16})},
                 {}};
   };
-  cases["tabular_input_backward." + type] = [=] {
-    return Case{"tabular_input_backward",
-                {indices(Shape{16384, 8}, 1000), random(dtype, Shape{16384, 144})},
-                {{"features", std::int64_t{16}}, {"rows", std::int64_t{1000}}}};
-  };
+  // Rows enough that the partial tables of chunks weigh little, and not enough.
+  for (const std::int64_t rows : {65536, 16384}) {
+    const std::string name = "tabular_input_backward." + type + "." + std::to_string(rows);
+    cases[name] = [=] {
+      return Case{"tabular_input_backward",
+                  {indices(Shape{rows, 8}, 1000), random(dtype, Shape{rows, 144})},
+                  {{"features", std::int64_t{16}}, {"rows", std::int64_t{1000}}}};
+    };
+  }
 }
 
 void add_store_ops(Cases& cases) {

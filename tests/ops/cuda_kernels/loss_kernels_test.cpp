@@ -1,5 +1,6 @@
-// The losses: rows of a warp, of a block in shared memory, and longer ones that are read again;
-// rows that begin anywhere relative to 16 bytes; targets that are not counted.
+// The losses: rows of a warp, of a block in shared memory, longer ones that are kept in registers
+// too, and those that are read again; rows that begin anywhere relative to 16 bytes; targets that
+// are not counted.
 #include "tests/ops/cuda_kernels/against_cpu.hpp"
 
 namespace ingot::test {
@@ -21,11 +22,26 @@ TEST_F(LossKernels, TakeRowsOfEveryLength) {
 }
 
 TEST_F(LossKernels, TakeRowsThatDoNotFitSharedMemory) {
-  compare("cross_entropy", {random(DType::kF32, Shape{2, 60001}, -6, 6), indices(Shape{2}, 60001)},
-          {{"gradient", std::int64_t{1}}});
-  compare("cross_entropy",
-          {random(DType::kBf16, Shape{2, 120003}, -6, 6), indices(Shape{2}, 120003)},
-          {{"gradient", std::int64_t{1}}});
+  // Of 227 KiB and of 163 KiB; the longer of each type are more than registers hold besides.
+  for (const std::int64_t columns : {60001, 82400, 90001}) {
+    compare("cross_entropy",
+            {random(DType::kF32, Shape{3, columns}, -6, 6), random(DType::kI32, Shape{3}, -1, 9)},
+            {{"gradient", std::int64_t{1}}});
+  }
+  for (const std::int64_t columns : {120003, 170001}) {
+    compare("cross_entropy",
+            {random(DType::kBf16, Shape{2, columns}, -6, 6), indices(Shape{2}, columns)},
+            {{"gradient", std::int64_t{1}}});
+  }
+}
+
+TEST_F(LossKernels, ALongRowOfMinusInfinityButOneIsCertain) {
+  std::vector<double> x(60000, -INFINITY);
+  x[59999] = 3;
+  compare(
+      "cross_entropy",
+      {HostTensor({DType::kF32, Shape{1, 60000}}, x), HostTensor({DType::kI32, Shape{1}}, {59999})},
+      {{"gradient", std::int64_t{1}}});
 }
 
 TEST_F(LossKernels, ARowOfMinusInfinityButOneIsCertain) {
