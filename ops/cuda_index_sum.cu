@@ -1,7 +1,9 @@
 // Sums of vectors by table row. Tables that fit into shared memory are summed there
 // (cuda_index_table.cuh). For others, samples are sorted by row first (cuda_index_sort.cuh); then
 // every row of the result belongs to threads that add its vectors in the order in which the samples
-// stand, so that nothing is added atomically.
+// stand, so that nothing is added atomically. The passes of the sort weigh little beside vectors of
+// hundreds of elements; beside those of a dozen, of a table too large for shared memory, they move
+// more bytes than the vectors have.
 //
 // A row with more than kWindow samples (a frequent token) would keep its threads busy long after
 // all others are done. Windows of kWindow places of the sorted samples therefore sum their part of
