@@ -114,8 +114,7 @@ void ParameterStore::narrow(const float* from, Bf16* to, std::int64_t count) con
 
 void ParameterStore::refresh_weights(Stream& stream, Communicator* group) {
   stream.synchronize();
-  const bool whole =
-      parallel_.shard == ShardMode::kOptimizer || parallel_.shard == ShardMode::kGradients;
+  const bool whole = parallel_.gathers_updated_weights();
   if (compute_type_ == DType::kBf16) {
     auto* weights = memory_.view(store::kWeights).as<Bf16>();
     for (const ShardRange& range : master_ranges_) {
@@ -124,15 +123,19 @@ void ParameterStore::refresh_weights(Stream& stream, Communicator* group) {
   }
   if (!whole) return;
   ensure(group != nullptr, "a communicator to gather weights by");
+  gather_weights(stream, *group);
+  stream.synchronize();
+}
+
+void ParameterStore::gather_weights(Stream& stream, Communicator& group) {
   auto* weights = static_cast<std::byte*>(memory_.view(store::kWeights).data);
   const std::int64_t element = size_of(compute_type_);
   for (std::size_t b = 0; b < layout_.buckets.size(); ++b) {
     const ShardRange own = layout_.shard_of(b, parallel_.shard_rank());
-    group->all_gather(weights + layout_.buckets[b].offset * element, weights + own.flat * element,
-                      own.count, compute_type_, stream,
-                      {"weights of bucket", static_cast<std::int32_t>(b)});
+    group.all_gather(weights + layout_.buckets[b].offset * element, weights + own.flat * element,
+                     own.count, compute_type_, stream,
+                     {"weights of bucket", static_cast<std::int32_t>(b)});
   }
-  stream.synchronize();
 }
 
 void ParameterStore::copy_to_average() {

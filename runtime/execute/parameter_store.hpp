@@ -32,6 +32,9 @@ class ParameterStore {
   /// keep compute weights of which they hold a part of the master only, they gather them by
   /// `group`, collectively; it may be null otherwise.
   void refresh_weights(Stream& stream, Communicator* group = nullptr);
+  /// The rest of refresh_weights() alone, in the order of the stream: every rank's part has been
+  /// updated.
+  void gather_weights(Stream& stream, Communicator& group);
   /// The average, which was never updated, follows the master weights.
   void copy_to_average();
 

@@ -21,6 +21,18 @@ std::vector<int> buckets_read(const Graph& graph, const StoreLayout& layout,
 
 }  // namespace
 
+std::vector<int> buckets_by_first_use(const Graph& graph, const StoreLayout& layout) {
+  std::vector<int> order;
+  const auto add = [&](int bucket) {
+    if (std::ranges::count(order, bucket) == 0) order.push_back(bucket);
+  };
+  for (const GraphNode& node : graph.nodes) {
+    std::ranges::for_each(buckets_read(graph, layout, node), add);
+  }
+  for (std::size_t b = 0; b < layout.buckets.size(); ++b) add(static_cast<int>(b));
+  return order;
+}
+
 GatherPlan plan_gathers(const Graph& graph, const StoreLayout& layout) {
   struct Visit {
     int bucket = 0;

@@ -25,6 +25,9 @@ struct GatherPlan {
 /// Nodes in their order visit buckets. A copy begins to be gathered when the visit before begins;
 /// it is dropped at the end of its visit, unless the visit after the next is of the same bucket
 /// again (the last layer, the loss, the last layer's backward), which needs no more memory.
+/// All buckets, in the order in which the graph first reads weights of them.
+std::vector<int> buckets_by_first_use(const Graph& graph, const StoreLayout& layout);
+
 GatherPlan plan_gathers(const Graph& graph, const StoreLayout& layout);
 
 }  // namespace ingot

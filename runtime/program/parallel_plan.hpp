@@ -48,6 +48,11 @@ struct ParallelPlan {
   int replicas() const { return ranks / shard_ranks; }
   /// Whether a micro batch's gradients are reduced to the rank's part at once.
   bool reduces_each_micro() const { return shard >= ShardMode::kGradients; }
+  /// Whether ranks keep whole weights of which each updates its part: the first micro batch of a
+  /// step gathers the others'.
+  bool gathers_updated_weights() const {
+    return shard == ShardMode::kOptimizer || shard == ShardMode::kGradients;
+  }
   /// Elements of the f32 buffers that the optimizer works on, of a store of `elements`.
   std::int64_t state_elements(std::int64_t elements) const {
     return shard == ShardMode::kNone ? elements : elements / shard_ranks;

@@ -49,6 +49,9 @@ class Placer {
       }
     };
     place_after(PlacedCollective::kAtTheStart);
+    if (options_.gathers_weights) {
+      for (const int bucket : buckets_by_first_use(graph_, layout_)) gather_in_store(bucket);
+    }
     for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
       for (; use < gathers_.uses.size() && gathers_.uses[use].gate == static_cast<int>(n); ++use) {
         gather(use);
@@ -183,6 +186,21 @@ class Placer {
     const DType type = weight_type(b);
     const ShardRange own = layout_.shard_of(b, parallel_.shard_rank());
     use_block_[use] = draft_.add_block(layout_.buckets[b].count * size_of(type));
+    gather(bucket, {Space::kWeights, own.local, "", flat(type, own.count)},
+           in_block(use_block_[use], 0, flat(type, layout_.buckets[b].count)), last_compute_);
+  }
+
+  /// No memory is freed for it, so that it may run as far ahead as the link can.
+  void gather_in_store(int bucket) {
+    const auto b = static_cast<std::size_t>(bucket);
+    const DType type = weight_type(b);
+    const ShardRange own = layout_.shard_of(b, parallel_.shard_rank());
+    const Bucket& whole = layout_.buckets[b];
+    gather(bucket, {Space::kWeights, own.flat, "", flat(type, own.count)},
+           {Space::kWeights, whole.offset, "", flat(type, whole.count)}, Draft::kNoGate);
+  }
+
+  void gather(int bucket, Operand part, Operand whole, int gate) {
     Instruction instruction;
     instruction.kind = InstructionKind::kAllGather;
     instruction.stream = kCommunicationStream;
@@ -190,9 +208,9 @@ class Placer {
     instruction.what = "weights of bucket";
     instruction.bucket = bucket;
     instruction.group = RankGroup::kShard;
-    instruction.inputs = {{Space::kWeights, own.local, "", flat(type, own.count)}};
-    instruction.outputs = {in_block(use_block_[use], 0, flat(type, layout_.buckets[b].count))};
-    add(std::move(instruction), last_compute_);
+    instruction.inputs = {std::move(part)};
+    instruction.outputs = {std::move(whole)};
+    add(std::move(instruction), gate);
   }
 
   DType weight_type(std::size_t bucket) const {

@@ -166,9 +166,7 @@ class UpdateBuilder {
       return std::move(result_);
     }
     for (std::size_t b = 0; b < layout_.buckets.size(); ++b) {
-      const ShardRange range = layout_.shard_of(b, parallel_.shard_rank());
-      update(range, b);
-      gather_weights(range, b);
+      update(layout_.shard_of(b, parallel_.shard_rank()), b);
     }
     return std::move(result_);
   }
@@ -258,23 +256,6 @@ class UpdateBuilder {
     if (config_.ema <= 0) return;
     const ValueId average = part(store::kAverage, DType::kF32, range.local, range.count);
     graph().add("ema", {average, master, scalars_}, {}, "ema" + suffix);
-  }
-
-  void gather_weights(const ShardRange& range, std::size_t b) {
-    const Bucket& bucket = layout_.buckets[b];
-    Instruction gather;
-    gather.kind = InstructionKind::kAllGather;
-    gather.label = fmt::format("weights of bucket {}", b);
-    gather.what = "weights of bucket";
-    gather.bucket = static_cast<int>(b);
-    gather.group = RankGroup::kShard;
-    gather.inputs = {{Space::kWeights, range.flat, "", {compute_, Shape{range.count}}}};
-    gather.outputs = {{Space::kWeights, bucket.offset, "", {compute_, Shape{bucket.count}}}};
-    place_after_last_node(std::move(gather));
-  }
-
-  void place_after_last_node(Instruction collective) {
-    result_.collectives.push_back({graph().nodes.size() - 1, std::move(collective)});
   }
 
   UpdateGraph result_;

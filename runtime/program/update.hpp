@@ -82,8 +82,8 @@ struct UpdateGraph {
 
 /// square_sums -> finish_norm -> optimizer -> ema; several ranks have the square_sums in their last
 /// micro batch. Writes the norm, the clip factor and the skip flag into the step scalars; in bf16
-/// also the weights that compute reads. Sharded, ranks gather the partial sums of the norm, and the
-/// weights of each bucket that they keep whole, as soon as the rank's part of it is updated.
+/// also the weights that compute reads. Sharded, ranks gather the partial sums of the norm, and
+/// update their parts of the weights; the next step begins with those that they keep whole.
 UpdateGraph build_update(const Registry& registry, const StoreLayout& layout,
                          const OptimizerConfig& config, DType compute,
                          const ParallelPlan& parallel = {});

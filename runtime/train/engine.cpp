@@ -113,6 +113,18 @@ void Engine::for_each_shared(F visit) const {
 
 void Engine::refresh_weights() {
   store_->refresh_weights(*compute_, communicators_.shard);
+  weights_incomplete_ = false;
+}
+
+void Engine::complete_weights() {
+  if (!std::exchange(weights_incomplete_, false)) return;
+  wait_for_readers();
+  store_->gather_weights(*compute_, *communicators_.shard);
+}
+
+/// Of the state as it is.
+void Engine::wait_for_readers() {
+  if (update_after_ != nullptr) compute_->wait(*std::exchange(update_after_, nullptr));
 }
 
 /// Host memory that batches go through and results come back to, where the host does not see the
@@ -185,12 +197,17 @@ void Engine::add_counted(double counted) {
 void Engine::run_micro(bool last) {
   const std::size_t batch = last ? micro_of_batch_.size() - 1 : batch_of_step_++;
   ensure(batch < micro_of_batch_.size(), "a program for this micro batch of the step");
+  if (batch == 0 && parallel_.gathers_updated_weights()) {
+    wait_for_readers();
+    weights_incomplete_ = false;
+  }
   run(micros_[micro_of_batch_[batch]]);
 }
 
 void Engine::run_update() {
-  if (update_after_ != nullptr) compute_->wait(*std::exchange(update_after_, nullptr));
+  wait_for_readers();
   run(*update_);
+  weights_incomplete_ = parallel_.gathers_updated_weights();
 }
 
 void Engine::run(Executable& executable) {
@@ -209,6 +226,7 @@ StepScalars Engine::finish_step() {
 }
 
 void Engine::evaluate() {
+  complete_weights();
   evaluate_->enqueue();
   for (const auto& [name, host] : {std::pair(buffer::kSampleLosses, &host_losses_),
                                    std::pair(buffer::kLogits, &host_logits_)}) {

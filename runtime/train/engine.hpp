@@ -52,16 +52,20 @@ class Engine {
   /// Called once for each micro batch of a step, the last one with `last`.
   void run_micro(bool last);
   void run_update();
-  /// The next update begins after the event, which lives until then: something reads the state.
+  /// What next writes weights or optimizer state begins after the event, which lives until then:
+  /// something reads them.
   void update_after(Event& event) { update_after_ = &event; }
+  /// Makes weights that other ranks updated this rank's before evaluate(), where only the next step
+  /// would. Collective in those modes.
+  void complete_weights();
   /// From now on micro batches and updates run instruction by instruction and add what they did to
   /// `trace`, computing the same bits; null ends that. It must outlive the step.
   void trace_into(StepTrace* trace) { trace_ = trace; }
   /// Waits for the step and returns its scalars, sums made global.
   StepScalars finish_step();
 
-  /// Runs the loaded batch without gradients and waits; results are in sample_losses() and
-  /// logits().
+  /// Runs the loaded batch without gradients and waits, after complete_weights(); results are in
+  /// sample_losses() and logits().
   void evaluate();
   /// Whether evaluate() is collective: ranks hold parts of the weights that it gathers.
   bool evaluates_together() const { return parallel_.shard == ShardMode::kParameters; }
@@ -81,6 +85,7 @@ class Engine {
   const ParallelPlan& parallel() const { return parallel_; }
 
  private:
+  void wait_for_readers();
   void build(const EngineOptions& options, const Registry& registry, Communicator* communicator);
   void join_groups(Communicator* communicator);
   void allocate_staging();
@@ -114,6 +119,7 @@ class Engine {
   std::size_t batch_of_step_ = 0;  ///< micro batches that began in this step
   std::optional<Executable> update_;
   Event* update_after_ = nullptr;
+  bool weights_incomplete_ = false;  ///< since an update of which ranks keep parts
   StepTrace* trace_ = nullptr;
   std::optional<Executable> evaluate_;
   StepScalars scalars_;  // the host's copy

@@ -95,18 +95,21 @@ void sum_losses(Graph& graph, const ParallelPlan& parallel) {
 
 /// What one micro batch of a step does differently from another.
 struct MicroVariant {
+  bool gathers = false;  ///< weights
   bool last = false;
   LocalStep local;
 
   friend bool operator==(const MicroVariant& a, const MicroVariant& b) {
-    return a.last == b.last && a.local.slot == b.local.slot && a.local.merges == b.local.merges;
+    return a.gathers == b.gathers && a.last == b.last && a.local.slot == b.local.slot &&
+           a.local.merges == b.local.merges;
   }
 };
 
 PlacementOptions micro_options(const MicroVariant& variant, const ParallelPlan& parallel,
                                const Graph& graph) {
   PlacementOptions options;
-  options.name = variant.last ? "micro_last" : "micro";
+  options.name = variant.last ? "micro_last" : variant.gathers ? "micro_first" : "micro";
+  options.gathers_weights = variant.gathers;
   options.parallel = parallel;
   options.gradients.reduces = parallel.ranks > 1 && (variant.last || parallel.reduces_each_micro());
   options.gradients.adds = parallel.micro_batches > 1;
@@ -130,6 +133,7 @@ void plan_micros(EnginePlan& plan, Graph graph, Device& device) {
   std::vector<MicroVariant> variants;
   for (std::int64_t a = 0; a < parallel.micro_batches; ++a) {
     MicroVariant variant;
+    variant.gathers = a == 0 && parallel.gathers_updated_weights();
     variant.last = a + 1 == parallel.micro_batches;
     if (parallel.ordered) variant.local = parallel.local_steps.at(static_cast<std::size_t>(a));
     const auto known = std::ranges::find(variants, variant);

@@ -43,6 +43,7 @@ struct Part {
 
 EvaluationResult evaluate(Engine& engine, EvaluationFeed& feed, std::int64_t rows,
                           std::int64_t samples, RankExchange& exchange) {
+  engine.complete_weights();
   const std::int64_t total = samples == 0 ? feed.samples() : std::min(samples, feed.samples());
   const std::int64_t batches = (total + rows - 1) / rows;
   Part mine;
