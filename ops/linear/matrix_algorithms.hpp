@@ -4,6 +4,7 @@
 //
 //   this table     filled from the tuning file, or from what rank 0 broadcasts;
 //   measurement    with AlgorithmChoice::kMeasure: every candidate is timed on scratch memory;
+//                  on CPUs, what was measured to suit the number of threads (matrix_product.hpp);
 //   the library    with kHeuristic: the first that its heuristic names (parallel.reduction:
 //   ordered).
 //
@@ -72,6 +73,22 @@ class MatrixAlgorithms {
   AlgorithmChoice choice_ = AlgorithmChoice::kHeuristic;
   Table table_;
   std::set<std::string> used_;
+};
+
+/// Another choice while it lives.
+class ChoiceScope {
+ public:
+  ChoiceScope(MatrixAlgorithms& algorithms, AlgorithmChoice choice)
+      : algorithms_(algorithms), before_(algorithms.choice()) {
+    algorithms_.set_choice(choice);
+  }
+  ~ChoiceScope() { algorithms_.set_choice(before_); }
+  ChoiceScope(const ChoiceScope&) = delete;
+  ChoiceScope& operator=(const ChoiceScope&) = delete;
+
+ private:
+  MatrixAlgorithms& algorithms_;
+  const AlgorithmChoice before_;
 };
 
 /// The table of this process: what is fast is a property of the machine, not of one program.

@@ -8,6 +8,7 @@
 
 #include "ops/linear/bf16_product.hpp"
 #include "ops/linear/linear_simd.hpp"
+#include "ops/linear/matrix_algorithms.hpp"
 
 namespace ingot::cpu {
 
@@ -61,11 +62,23 @@ TileFinish finish_of(const ProductDescription& product, const ProductArguments& 
   return finish;
 }
 
+/// Each call packs its part of both operands anew, so that few large tiles are the fastest. What
+/// follows a tile's product finds it in the second-level cache where the tile is not too large.
+TileGrid choose_grid(const ProductDescription& product, std::int64_t rows, std::int64_t columns,
+                     int threads, AlgorithmChoice choice) {
+  if (choice == AlgorithmChoice::kHeuristic) return {rows, columns};
+  const bool followed = product.bias || product.gelu;
+  constexpr std::int64_t kAny = std::int64_t{1} << 40;
+  return {rows, columns, threads, followed ? TileGrid::Most{512, 768} : TileGrid::Most{kAny, kAny}};
+}
+
 /// f32 operands where they lie; no workspace.
 class FloatProduct final : public MatrixProduct {
  public:
-  explicit FloatProduct(const ProductDescription& product)
-      : product_(product), grid_(product.rows, product.columns) {}
+  FloatProduct(const ProductDescription& product, int threads)
+      : product_(product),
+        grid_(choose_grid(product, product.rows, product.columns, threads,
+                          matrix_algorithms().choice())) {}
 
   std::int64_t workspace_bytes() const override { return 0; }
 
@@ -78,8 +91,7 @@ class FloatProduct final : public MatrixProduct {
     const std::int64_t b_stride = product_.b_transposed ? product_.depth : product_.columns;
     pool.parallel_for(grid_.count(), 1, [&](std::int64_t begin, std::int64_t /*end*/) {
       const TileGrid::Tile tile = grid_.tile(begin);
-      multiply(product_, tile, product_.depth, a, a_stride, b, b_stride, product_.accumulate, c,
-               product_.columns);
+      multiply_in_pieces(tile, a, a_stride, b, b_stride, c);
       if (!product_.bias && !product_.gelu) return;
       TileFinish finish = finish_of(product_, arguments, tile);
       finish.product = c + tile.row * product_.columns + tile.column;
@@ -89,6 +101,21 @@ class FloatProduct final : public MatrixProduct {
   }
 
  private:
+  /// oneDNN copies a transposed operand column by column. Where rows are long these columns compete
+  /// for the same cache lines; pieces of the depth, added up in order, keep them few.
+  void multiply_in_pieces(const TileGrid::Tile& tile, const float* a, std::int64_t a_stride,
+                          const float* b, std::int64_t b_stride, float* c) const {
+    const std::int64_t piece = product_.a_transposed ? kTransposedDepth : product_.depth;
+    for (std::int64_t k = 0; k == 0 || k < product_.depth; k += piece) {
+      const std::int64_t depth = std::min(piece, product_.depth - k);
+      multiply(product_, tile, depth, a + (product_.a_transposed ? k * a_stride : k), a_stride,
+               b + (product_.b_transposed ? k : k * b_stride), b_stride,
+               product_.accumulate || k > 0, c, product_.columns);
+    }
+  }
+
+  static constexpr std::int64_t kTransposedDepth = 512;
+
   ProductDescription product_;
   TileGrid grid_;
 };
@@ -97,7 +124,8 @@ class FloatProduct final : public MatrixProduct {
 /// which bounds the workspace; blocks of the depth are added up in order.
 class ConvertingProduct final : public MatrixProduct {
  public:
-  explicit ConvertingProduct(const ProductDescription& product) : product_(product) {
+  ConvertingProduct(const ProductDescription& product, int threads)
+      : product_(product), threads_(threads), choice_(matrix_algorithms().choice()) {
     const std::int64_t rows = std::min(product.rows, kBlock);
     const std::int64_t columns = std::min(product.columns, kBlock);
     const std::int64_t depth = std::min(product.depth, kBlock);
@@ -139,7 +167,7 @@ class ConvertingProduct final : public MatrixProduct {
       c = static_cast<float*>(arguments.c) + row * product_.columns + column;
       c_stride = product_.columns;
     }
-    const TileGrid grid(rows, columns);
+    const TileGrid grid = choose_grid(product_, rows, columns, threads_, choice_);
     for (std::int64_t k = 0; k < product_.depth; k += kBlock) {
       const std::int64_t depth = std::min(kBlock, product_.depth - k);
       const bool last = k + depth == product_.depth;
@@ -188,6 +216,8 @@ class ConvertingProduct final : public MatrixProduct {
   }
 
   ProductDescription product_;
+  int threads_;
+  AlgorithmChoice choice_;
   std::int64_t a_floats_ = 0;
   std::int64_t b_floats_ = 0;
   std::int64_t c_floats_ = 0;
@@ -195,17 +225,32 @@ class ConvertingProduct final : public MatrixProduct {
 
 }  // namespace
 
+void TileGrid::cut(std::int64_t most_rows, std::int64_t most_columns) {
+  tile_columns_ = tile_size(columns_, most_columns, 48);
+  column_tiles_ = divide_up(columns_, tile_columns_);
+  tile_rows_ = tile_size(rows_, most_rows, 16);
+  row_tiles_ = divide_up(rows_, tile_rows_);
+}
+
 TileGrid::TileGrid(std::int64_t rows, std::int64_t columns) : rows_(rows), columns_(columns) {
   // Measured on AVX2 against one whole product: tiles of 256 rows cost 1 to 3 %, of 128 rows 2 to
   // 4 %. The smaller ones serve products that would otherwise give most threads nothing to do.
   constexpr std::int64_t kEnoughTiles = 8;
-  tile_columns_ = tile_size(columns, 768, 48);
-  column_tiles_ = divide_up(columns, tile_columns_);
-  tile_rows_ = tile_size(rows, 256, 16);
-  if (divide_up(rows, tile_rows_) * column_tiles_ < kEnoughTiles) {
-    tile_rows_ = tile_size(rows, 128, 16);
-  }
-  row_tiles_ = divide_up(rows, tile_rows_);
+  cut(256, 768);
+  if (count() < kEnoughTiles) cut(128, 768);
+}
+
+TileGrid::TileGrid(std::int64_t rows, std::int64_t columns, int threads, Most most)
+    : rows_(rows), columns_(columns) {
+  // Rows are divided first, and columns where that would make tiles of fewer rows than a product
+  // needs to repay the packing of its columns.
+  constexpr std::int64_t kFewestRows = 128;
+  constexpr std::int64_t kFewestColumns = 192;
+  const std::int64_t parts =
+      std::max<std::int64_t>(1, std::min<std::int64_t>(threads, divide_up(rows, kFewestRows)));
+  const std::int64_t column_parts = divide_up(threads, parts);
+  cut(std::min(most.rows, std::max<std::int64_t>(1, divide_up(rows, parts))),
+      std::min(most.columns, std::max(kFewestColumns, divide_up(columns, column_parts))));
 }
 
 TileGrid::Tile TileGrid::tile(std::int64_t index) const {
@@ -223,11 +268,11 @@ std::unique_ptr<MatrixProduct> create_matrix_product(const ProductDescription& d
     ensure(description.result == DType::kBf16 || (!description.bias && !description.gelu),
            "bias and gelu only with a bf16 result");
     if (auto native = create_native_bf16_product(description, threads)) return native;
-    return std::make_unique<ConvertingProduct>(description);
+    return std::make_unique<ConvertingProduct>(description, threads);
   }
   ensure(description.operands == DType::kF32 && description.result == DType::kF32,
          "operands of f32 or bf16");
-  return std::make_unique<FloatProduct>(description);
+  return std::make_unique<FloatProduct>(description, threads);
 }
 
 }  // namespace ingot::cpu

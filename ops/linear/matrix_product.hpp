@@ -1,6 +1,11 @@
-// Matrix products on the CPU: oneDNN called with one thread on tiles of a grid that depends on the
-// shapes only, so that the bits of a result do not depend on the number of threads. The depth of a
-// product is never divided among threads.
+// Matrix products on the CPU: oneDNN called with one thread on tiles of a grid. The depth of a
+// product is never divided among threads. Still the bits of a result depend on the tile that an
+// element lies in, since oneDNN sums the depth of tiles of other sizes in other pieces. Therefore
+//
+//   kHeuristic   the grid depends on the shapes only, and bits do not depend on threads
+//   kMeasure     it depends on the number of threads as well: the fewest tiles that keep them busy
+//
+// as matrix_algorithms().choice() has it when a product is created.
 //
 // f32 products are dnnl_sgemm. bf16 products are oneDNN's own where the processor multiplies bf16
 // faster than f32 (AMX, AMD's AVX512_BF16); elsewhere blocks of the operands are converted to f32
@@ -53,19 +58,29 @@ std::unique_ptr<MatrixProduct> create_matrix_product(const ProductDescription& d
 /// column of tiles, so that neighbours share an operand.
 class TileGrid {
  public:
+  /// The most of a tile's rows and columns.
+  struct Most {
+    std::int64_t rows;
+    std::int64_t columns;
+  };
   struct Tile {
     std::int64_t row = 0;
     std::int64_t rows = 0;
     std::int64_t column = 0;
     std::int64_t columns = 0;
   };
+  /// For any number of threads.
   TileGrid(std::int64_t rows, std::int64_t columns);
+  /// For this many: about as many tiles, or more where those would exceed `most`.
+  TileGrid(std::int64_t rows, std::int64_t columns, int threads, Most most);
   std::int64_t count() const { return row_tiles_ * column_tiles_; }
   Tile tile(std::int64_t index) const;
   std::int64_t tile_rows() const { return tile_rows_; }
   std::int64_t tile_columns() const { return tile_columns_; }
 
  private:
+  void cut(std::int64_t most_rows, std::int64_t most_columns);
+
   std::int64_t rows_;
   std::int64_t columns_;
   std::int64_t tile_rows_;

@@ -31,20 +31,6 @@ void keep_measured(const MatrixAlgorithms& algorithms, const MatrixAlgorithms::T
   }
 }
 
-/// Measures only while it lives.
-class ChoiceGuard {
- public:
-  ChoiceGuard(MatrixAlgorithms& algorithms, AlgorithmChoice choice) : algorithms_(algorithms) {
-    algorithms_.set_choice(choice);
-  }
-  ~ChoiceGuard() { algorithms_.set_choice(AlgorithmChoice::kHeuristic); }
-  ChoiceGuard(const ChoiceGuard&) = delete;
-  ChoiceGuard& operator=(const ChoiceGuard&) = delete;
-
- private:
-  MatrixAlgorithms& algorithms_;
-};
-
 }  // namespace
 
 MatrixAlgorithms::Table load_algorithms(MatrixAlgorithms& algorithms, const std::string& tuning,
@@ -66,7 +52,7 @@ void prepare_with_agreed_algorithms(MatrixAlgorithms& algorithms, const Algorith
   MatrixAlgorithms::Table known;
   const std::string table = agreed_text(exchange, [&] {
     known = load_algorithms(algorithms, source.tuning, log);
-    const ChoiceGuard guard(algorithms, source.choice);
+    const ChoiceScope scope(algorithms, source.choice);
     prepare();
     return algorithms.export_text();
   });

@@ -5,7 +5,10 @@
 #include <cmath>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "ops/linear/matrix_algorithms.hpp"
 #include "ops/linear/matrix_product.hpp"
 #include "tests/ops/op_check.hpp"
 
@@ -217,21 +220,79 @@ TEST(LinearBackward, WithGeluHasTheBitsOfTheTwoOpsOneAfterTheOther) {
   }
 }
 
+/// The three products of a layer whose gradients of weights are summed over more than one piece.
+std::vector<HostTensor> products_of_a_layer(DType dtype, int threads) {
+  std::mt19937 generator(7);
+  const HostTensor x = HostTensor::random({dtype, Shape{1100, 200}}, generator);
+  const HostTensor weight = HostTensor::random({dtype, Shape{700, 200}}, generator);
+  const HostTensor bias = HostTensor::random({dtype, Shape{700}}, generator);
+  const HostTensor dy = HostTensor::random({dtype, Shape{1100, 700}}, generator);
+  std::vector<HostTensor> layer{x, weight, bias};
+  std::vector<HostTensor> to_input{dy, weight};
+  std::vector<HostTensor> to_weight{dy, x};
+  return {
+      run_op(registry(), "linear", layer, {}, {.threads = threads}).front(),
+      run_op(registry(), "linear_backward_input", to_input, {}, {.threads = threads}).front(),
+      run_op(registry(), "linear_backward_weight", to_weight, {}, {.threads = threads}).front()};
+}
+
+TEST(Linear, HasTheSameBitsOnAnyNumberOfThreadsUnlessToldToSuitThem) {
+  for (const DType dtype : {DType::kF32, DType::kBf16}) {
+    const std::vector<HostTensor> one = products_of_a_layer(dtype, 1);
+    for (const int threads : {2, 3, 7}) {
+      const std::vector<HostTensor> many = products_of_a_layer(dtype, threads);
+      for (std::size_t i = 0; i < one.size(); ++i) {
+        EXPECT_TRUE(many[i].same_bits(one[i])) << threads << " threads, product " << i;
+      }
+    }
+    const ChoiceScope scope(matrix_algorithms(), AlgorithmChoice::kMeasure);
+    for (const int threads : {1, 2, 3, 7, 40}) {
+      const std::vector<HostTensor> suited = products_of_a_layer(dtype, threads);
+      for (std::size_t i = 0; i < one.size(); ++i) {
+        const std::vector<double> expected = one[i].values();
+        const std::vector<double> values = suited[i].values();
+        ASSERT_EQ(values.size(), expected.size());
+        for (std::size_t j = 0; j < values.size(); ++j) {
+          const double rounding = dtype == DType::kF32 || i == 2 ? 1e-4 : 0.01;
+          ASSERT_NEAR(values[j], expected[j], rounding * (10 + std::abs(expected[j])))
+              << threads << " threads, product " << i << ", element " << j;
+        }
+      }
+    }
+  }
+}
+
+void check_covers(const cpu::TileGrid& grid, std::int64_t rows, std::int64_t columns) {
+  std::int64_t covered = 0;
+  for (std::int64_t i = 0; i < grid.count(); ++i) {
+    const auto tile = grid.tile(i);
+    ASSERT_GT(tile.rows, 0);
+    ASSERT_GT(tile.columns, 0);
+    ASSERT_LE(tile.row + tile.rows, rows);
+    ASSERT_LE(tile.column + tile.columns, columns);
+    covered += tile.rows * tile.columns;
+  }
+  EXPECT_EQ(covered, rows * columns);
+}
+
 TEST(TileGrid, CoversEveryElementOnce) {
   for (const auto& [rows, columns] :
        {std::pair{1, 1}, {1, 50257}, {257, 769}, {1024, 384}, {2048, 2048}, {13, 100}}) {
-    const cpu::TileGrid grid(rows, columns);
-    std::int64_t covered = 0;
-    for (std::int64_t i = 0; i < grid.count(); ++i) {
-      const auto tile = grid.tile(i);
-      ASSERT_GT(tile.rows, 0);
-      ASSERT_GT(tile.columns, 0);
-      ASSERT_LE(tile.row + tile.rows, rows);
-      ASSERT_LE(tile.column + tile.columns, columns);
-      covered += tile.rows * tile.columns;
+    check_covers({rows, columns}, rows, columns);
+    for (const int threads : {1, 2, 3, 8, 64}) {
+      check_covers({rows, columns, threads, {512, 768}}, rows, columns);
+      check_covers({rows, columns, threads, {4096, 65536}}, rows, columns);
     }
-    EXPECT_EQ(covered, std::int64_t{rows} * columns);
   }
+}
+
+TEST(TileGrid, HasOneTileForOneThreadAndOneForEachOfSeveral) {
+  const cpu::TileGrid::Most any{1 << 30, 1 << 30};
+  EXPECT_EQ(cpu::TileGrid(1024, 1536, 1, any).count(), 1);
+  EXPECT_EQ(cpu::TileGrid(1024, 1536, 4, any).count(), 4);
+  EXPECT_EQ(cpu::TileGrid(1024, 1536, 32, any).count(), 32);
+  // Within the cache, for what follows each tile.
+  EXPECT_EQ(cpu::TileGrid(1024, 1536, 1, {512, 768}).count(), 4);
 }
 
 TEST(Linear, RefusesShapesThatDoNotFit) {
