@@ -3,14 +3,12 @@
 //
 //   none        gradients are summed in the gradient store, bucket by bucket, in the last micro
 //               batch, on the communication stream while backward goes on
-//   optimizer   the same, but every rank gets the sum of its own block of each bucket only; what
-//   the
+//   optimizer   the same, but every rank gets the sum of its own block of each bucket only. What
 //               ranks then made of their weights is gathered in the first micro batch of the next
 //               step, in the order of forward, which waits for each bucket where it needs it
 //   gradients   and a bucket's gradient is a block of the arena that lives until it is reduced to
-//   the
-//               rank's block, after each micro batch; at most one bucket is being reduced while the
-//               next one is written
+//               the rank's block, after each micro batch; at most one bucket is being reduced while
+//               the next one is written
 //   parameters  and a bucket's weights are gathered into the arena before each run of ops that
 //               reads them, one run ahead, so that at most two gathered buckets are alive
 //

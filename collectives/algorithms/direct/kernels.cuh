@@ -178,7 +178,7 @@ __device__ inline Turn begin(const Lane& lane) {
 template <bool kAcquire>
 __device__ inline bool wait_for(const std::uint64_t* flag, std::uint64_t come,
                                 const std::uint32_t* cancelled) {
-  for (int looks = 1; load_flag<kAcquire>(flag) < come; ++looks) {
+  for (std::uint32_t looks = 1; load_flag<kAcquire>(flag) < come; ++looks) {
     if (looks % kLooks == 0 && load_host_word(cancelled) != 0) return false;
   }
   return true;
