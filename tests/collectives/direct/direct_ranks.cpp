@@ -323,6 +323,7 @@ TEST_F(Direct, RunsCallsThatEachRankPutsOnAnotherStream) {
 }
 
 TEST_F(Direct, HasLanesForSomeRecordingsAndSaysWhenTheyAreTaken) {
+  if (ranks() == 1) GTEST_SKIP() << "a single rank exchanges nothing, however often";
   DirectCommunicator& communicator = with(kOneShot, 1 << 10);
   const Buffer data = on_device(std::vector<std::int64_t>(100, 1), *stream_);
   const CollectiveCall call{.kind = CollectiveKind::kAllReduce, .count = 100};
