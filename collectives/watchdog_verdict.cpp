@@ -152,8 +152,7 @@ class Judgement {
     if (done_.empty()) {
       if (!all_came) return "";
       return "\n  none of them is done with it: it hangs inside of the exchange, in one of these "
-             "ranks "
-             "or in a link between them";
+             "ranks or in a link between them";
     }
     std::vector<int> rest;
     std::ranges::set_difference(arrived_, done_, std::back_inserter(rest));
